@@ -1,0 +1,1 @@
+//! Deterministic OS images: layout, manifest, signature, verification.

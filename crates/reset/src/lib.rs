@@ -1,0 +1,1 @@
+//! Factory reset: a pure plan, and an executor that only obeys it.

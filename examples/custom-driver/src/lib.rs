@@ -1,0 +1,1 @@
+//! A transport driver in a crate of its own, and an nx that has it.

@@ -1,0 +1,1 @@
+//! Every protocol test across every transport.

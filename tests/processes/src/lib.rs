@@ -1,0 +1,1 @@
+//! The shipped binaries, end to end.

@@ -1,0 +1,1 @@
+//! The acceptance proofs of TASK-0260.

@@ -1,0 +1,3 @@
+//! The device half of nx flash for Linux targets.
+
+fn main() {}

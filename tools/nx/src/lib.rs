@@ -1,0 +1,1 @@
+//! Provisions devices: builds signed OS images, flashes them, resets to factory state.

@@ -1,0 +1,16 @@
+//! Ed25519 keys.
+//!
+//! A public key is read from PEM (SPKI, RFC 8410) or from 64 hex digits. A key that is found
+//! inside an artefact is a hint at most; trust comes from the keys that the caller names.
+
+mod error;
+mod fingerprint;
+mod known;
+mod public;
+
+pub use error::KeyError;
+pub use fingerprint::{Fingerprint, FingerprintSyntaxError};
+pub use public::{NotSigned, PublicKey};
+
+#[cfg(test)]
+mod tests;

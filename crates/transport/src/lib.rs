@@ -1,1 +1,41 @@
-//! Byte pipes behind one Transport trait: drivers by scheme, and layers that wrap any of them.
+//! Byte pipes behind one [`Transport`] trait: drivers by scheme, and layers that wrap any of them.
+//!
+//! This crate refuses to know what the bytes mean. It has no frames, no sessions and no retries:
+//! a caller who wants faults counted per frame hands in a [`FrameSplitter`]. It never draws
+//! ambient randomness (faults come from a seed), and no call waits past its deadline.
+//!
+//! A port is named by one line of text, [`PortSpec`]: `[layer+]…scheme:target[?key=value&…]`.
+//! [`open`] finds the driver and the layers in the [`registry`], where a crate of your own can
+//! add to them; see `docs/provisioning/new-driver.md`.
+//!
+//! In-memory links run on a [`VirtualClock`]: one side runs at a time, and time jumps to the
+//! earliest deadline once everybody waits, so a test of hours takes milliseconds and does the
+//! same thing on every run.
+
+mod caps;
+mod clock;
+mod drivers;
+mod error;
+mod layers;
+mod options;
+mod params;
+pub mod registry;
+mod spec;
+mod splitter;
+mod transport;
+mod virtual_clock;
+
+#[doc(hidden)]
+pub use inventory;
+
+pub use caps::Caps;
+pub use clock::Clock;
+pub use drivers::loopback;
+pub use error::TransportError;
+pub use options::{AttachDevice, OpenOptions};
+pub use params::Params;
+pub use registry::{Driver, DriverRequest, Key, Layer, LayerRequest, layers, open, schemes};
+pub use spec::{LayerSpec, Param, PortSpec};
+pub use splitter::{FrameSplitter, Split};
+pub use transport::{Moved, Transport};
+pub use virtual_clock::{Party, VirtualClock};

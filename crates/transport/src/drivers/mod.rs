@@ -1,0 +1,3 @@
+//! The drivers: one file, one scheme each.
+
+pub mod loopback;

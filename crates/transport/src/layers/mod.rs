@@ -1,0 +1,1 @@
+//! The layers: each wraps any link in another that behaves differently.

@@ -1,0 +1,78 @@
+//! Every bound of the protocol and of the machines, in one place.
+//!
+//! What grows has a limit here, checked before memory is taken. The limits that a peer can
+//! see are part of the protocol: `docs/provisioning/protocol.md`, "Limits".
+
+use core::time::Duration;
+
+/// Bytes of a frame before its payload: magic, version and flags, kind, session, seq, len,
+/// header check.
+pub const HEADER_BYTES: usize = 16;
+/// Bytes of a frame after its payload: the CRC-32.
+pub const TRAILER_BYTES: usize = 4;
+/// Bytes of a frame around its payload.
+pub const FRAME_OVERHEAD_BYTES: usize = HEADER_BYTES + TRAILER_BYTES;
+/// Bytes of address in front of the data of a `DATA` frame.
+pub const DATA_ADDRESS_BYTES: usize = 4;
+/// Bytes that a `DATA` frame adds to the image data it carries.
+pub const DATA_OVERHEAD_BYTES: usize = FRAME_OVERHEAD_BYTES + DATA_ADDRESS_BYTES;
+/// Largest payload of one frame, in bytes; what the 16-bit length field can say.
+pub const PAYLOAD_BYTES_MAX: usize = 65_535;
+/// Largest frame, in bytes.
+pub const FRAME_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + FRAME_OVERHEAD_BYTES;
+/// Most image data in one `DATA` frame, in bytes, whatever `--chunk` allows.
+///
+/// Half a block of the default size: larger frames gain under 0.1 % and make one lost
+/// byte cost more.
+pub const SLICE_BYTES_MAX: usize = 32 * 1024;
+/// Least image data in one `DATA` frame, in bytes, but for the end of a block.
+pub const SLICE_BYTES_MIN: usize = 128;
+/// Unit of the address in a `DATA` frame, in bytes.
+pub const ADDRESS_UNIT_BYTES: u64 = 64;
+/// Largest body of a message, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1_024;
+/// Room for one whole frame and one that is being searched for the next magic, in bytes.
+pub const RX_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// Messages sent and not yet acknowledged, per direction.
+pub const MESSAGES_IN_FLIGHT_MAX: usize = 16;
+/// Runs of received frames remembered and reported in one acknowledgement.
+pub const ACK_RANGES_MAX: usize = 24;
+/// Largest page directory of a segment, in bytes (4,096 pages of 32 bytes).
+pub const DIRECTORY_BYTES_MAX: usize = 4_096 * 32;
+/// Most bytes of blocks that a device holds before they are proven: the window it grants.
+pub const WINDOW_BYTES: u32 = 1_048_576;
+/// Least number of blocks that fit the window, whatever the block size.
+pub const WINDOW_BLOCKS_MIN: u32 = 2;
+/// Frames in flight that one side keeps track of.
+pub const IN_FLIGHT_FRAMES_MAX: usize = 8_192;
+/// Text in a message (names, reasons), in bytes of ASCII.
+pub const TEXT_BYTES_MAX: usize = 200;
+/// A line of a device's console that is kept, in bytes.
+pub const CONSOLE_LINE_BYTES_MAX: usize = 256;
+
+/// A side gives up after this long without progress.
+pub const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+/// Shortest time before unanswered frames are sent again.
+///
+/// Measured round trips under software emulation reach 33 ms, and a fresh thread has been
+/// seen to wait longer; below 100 ms retries would be noise.
+pub const PROBE_AFTER_MIN: Duration = Duration::from_millis(250);
+/// Longest time between two tries.
+pub const PROBE_AFTER_MAX: Duration = Duration::from_secs(3);
+/// An acknowledgement waits at most this long for a second frame to cover.
+pub const ACK_DELAY: Duration = Duration::from_millis(20);
+/// A working device tells its host so at least this often.
+pub const BUSY_EVERY: Duration = Duration::from_secs(1);
+/// A frame that stops in the middle is abandoned after this long without a byte.
+pub const FRAME_STALL: Duration = Duration::from_millis(150);
+/// Bytes of newly proven blocks after which the device makes them durable.
+pub const CHECKPOINT_BYTES: u64 = 4 * 1_048_576;
+/// Time after which the device makes newly proven blocks durable.
+pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
+/// Rounds of repair after a read-back that did not match, before the device gives up.
+pub const REPAIR_ROUNDS_MAX: u32 = 3;
+
+const _: () = assert!(SLICE_BYTES_MAX + DATA_ADDRESS_BYTES <= PAYLOAD_BYTES_MAX);
+const _: () = assert!(SLICE_BYTES_MAX as u64 % ADDRESS_UNIT_BYTES == 0);
+const _: () = assert!(DATA_OVERHEAD_BYTES <= 28, "the overhead that the design allows");
+const _: () = assert!(RX_BYTES_MAX <= 256 * 1024, "over the device's memory budget");

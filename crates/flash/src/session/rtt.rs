@@ -1,0 +1,44 @@
+//! Round trips, measured: smoothed as in RFC 6298, section 2.
+
+use core::time::Duration;
+
+use crate::limits::{PROBE_AFTER_MAX, PROBE_AFTER_MIN};
+
+/// Measured round-trip times, and the time after which silence means loss.
+#[derive(Debug, Default)]
+pub(super) struct Rtt {
+    smoothed: Option<Duration>,
+    variation: Duration,
+    least: Option<Duration>,
+}
+
+impl Rtt {
+    /// Takes one measurement.
+    pub(super) fn sample(&mut self, rtt: Duration) {
+        self.least = Some(self.least.map_or(rtt, |least| least.min(rtt)));
+        let Some(smoothed) = self.smoothed else {
+            self.smoothed = Some(rtt);
+            self.variation = rtt / 2;
+            return;
+        };
+        let off = smoothed.abs_diff(rtt);
+        self.variation = self.variation.saturating_mul(3).saturating_add(off) / 4;
+        self.smoothed = Some(smoothed.saturating_mul(7).saturating_add(rtt) / 8);
+    }
+
+    /// The shortest round trip seen.
+    pub(super) const fn least(&self) -> Option<Duration> {
+        self.least
+    }
+
+    /// How long to wait for an answer before frames are sent again; doubles per `round`.
+    pub(super) fn probe_after(&self, round: u32) -> Duration {
+        let expected = self.smoothed.map_or(PROBE_AFTER_MIN, |smoothed| {
+            smoothed.saturating_add(self.variation.saturating_mul(4))
+        });
+        let base = expected.max(PROBE_AFTER_MIN);
+        let backed_off = base.saturating_mul(1 << round.min(5));
+        // A slow line's own round trip may be above the cap; a retry must still wait for it.
+        backed_off.min(PROBE_AFTER_MAX.max(base))
+    }
+}

@@ -1,0 +1,27 @@
+//! What is on the wire: frames, and what their payloads say.
+//!
+//! Each type here parses and emits; parsing what was emitted gives the value back, and no
+//! input makes parsing panic. Normative: `docs/provisioning/protocol.md`.
+
+mod ack;
+mod codec;
+mod deframer;
+mod frame;
+mod hello;
+mod kind;
+mod message;
+mod object;
+mod reject;
+
+pub use ack::{Ack, SeqRange};
+pub use codec::{DecodeError, Reader, Writer};
+pub use deframer::{Deframer, Piece};
+pub use frame::{Frame, FrameError, MAGIC, VERSION};
+pub use hello::{Busy, BusyPhase, Hello, Refusal, Welcome};
+pub use kind::{Kind, MessageKind};
+pub use message::{
+    AbortReason, BootTarget, DeviceInfo, FromDevice, FromHost, Need, OfferFlags, VerifiedSegment,
+    Verdict,
+};
+pub use object::Object;
+pub use reject::RejectCode;

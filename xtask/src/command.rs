@@ -37,7 +37,8 @@ impl Cmd {
     /// Adds an argument.
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.shown.push(' ');
-        self.shown.push_str(&arg.as_ref().to_string_lossy());
+        self.shown
+            .push_str(&quoted(&arg.as_ref().to_string_lossy()));
         self.command.arg(arg);
         self
     }
@@ -49,7 +50,8 @@ impl Cmd {
 
     /// Sets a variable, and shows it.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.shown = format!("{name}={} {}", value.as_ref().display(), self.shown);
+        let shown = quoted(&value.as_ref().to_string_lossy());
+        self.shown = format!("{name}={shown} {}", self.shown);
         self.command.env(name, value);
         self
     }
@@ -119,9 +121,27 @@ pub fn which(program: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// As a POSIX shell wants it, so that what we show can be pasted.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_pasted() {
+        let cmd = Cmd::new("a")
+            .args(["b=c", "d e", "it's", ""])
+            .env("F", "-D warnings");
+        assert_eq!(cmd.shown, r"F='-D warnings' a b=c 'd e' 'it'\''s' ''");
+    }
 
     #[test]
     fn a_failure_names_the_command_as_typed() {

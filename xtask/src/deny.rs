@@ -5,11 +5,11 @@
 //! build and less believable. Advisories need a database from elsewhere, so they are not part of
 //! CI: `cargo deny check advisories` asks for them by hand.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use crate::{
     command::{Cmd, which},
-    error::Result,
+    error::{Result, XtaskError},
     repo::Repo,
 };
 
@@ -19,14 +19,13 @@ const VERSION: &str = "0.20.2";
 /// Checks licences, bans and sources.
 ///
 /// # Errors
-/// [`XtaskError::Failed`](crate::XtaskError::Failed) if something is not allowed, or the tool
+/// [`XtaskError::Failed`] if something is not allowed, or the tool
 /// cannot be built.
 pub fn check(repo: &Repo) -> Result<()> {
     Cmd::new(program(repo)?)
         .shown_as("cargo-deny")
         .dir(repo.root())
-        .args(["--locked", "check", "--hide-inclusion-graph"])
-        .args(["bans", "licenses", "sources"])
+        .args(["--locked", "check", "bans", "licenses", "sources"])
         .run()
 }
 
@@ -42,12 +41,15 @@ fn program(repo: &Repo) -> Result<PathBuf> {
             return Ok(candidate);
         }
     }
+    let build = tools.join("build");
     repo.cargo("install")
-        .args(["--locked", "--debug", "--no-track", "--force", "--root"])
-        .arg(&tools)
-        .args(["--target-dir".as_ref(), tools.join("build").as_os_str()])
+        .args(["--locked", "--debug", "--no-track", "--force"])
+        .args(["--root".as_ref(), tools.as_os_str()])
+        .args(["--target-dir".as_ref(), build.as_os_str()])
         .args(["--version", VERSION, "cargo-deny"])
         .run()?;
+    // Its objects are six times its size, and never used again.
+    fs::remove_dir_all(&build).map_err(XtaskError::io("remove", build))?;
     Ok(ours)
 }
 

@@ -77,14 +77,11 @@ pub fn ensure<'a>(needs: impl IntoIterator<Item = &'a Need>) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    if !may_install() {
+        return Err(refusal(&missing));
+    }
     println!("missing: {}", describe(&missing));
     let packages = packages(&missing);
-    if !may_install() {
-        return Err(XtaskError::Missing {
-            what: describe(&missing),
-            remedy: format!("sudo apt-get install {}", packages.join(" ")),
-        });
-    }
     update()?;
     apt_get("install")
         .args(["--yes", "--no-install-recommends"])
@@ -120,6 +117,14 @@ pub fn apt_get(subcommand: &str) -> Cmd {
         .args(["-o", "DPkg::Lock::Timeout=300", subcommand])
 }
 
+/// What the operator has to do in our place.
+fn refusal(missing: &[&Need]) -> XtaskError {
+    XtaskError::Missing {
+        what: describe(missing),
+        remedy: format!("sudo apt-get install {}", packages(missing).join(" ")),
+    }
+}
+
 fn describe(needs: &[&Need]) -> String {
     let one = |need: &&Need| format!("{} ({}; package {})", need.what, need.purpose, need.package);
     needs.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -147,16 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_program_is_told_with_its_use_and_package() {
-        assert!(!ABSENT.is_met());
+    fn who_may_not_install_is_told_what_to_type() {
+        let other = need("/no/such/file", "no-such-package", "another test");
+        assert!(!ABSENT.is_met() && !other.is_met());
         assert_eq!(
-            describe(&[&ABSENT]),
-            "no-such-program-here (a test; package no-such-package)"
+            refusal(&[&ABSENT, &other]).to_string(),
+            "missing: no-such-program-here (a test; package no-such-package), \
+             /no/such/file (another test; package no-such-package)\
+             \n  try: sudo apt-get install no-such-package"
         );
-    }
-
-    #[test]
-    fn each_package_is_asked_for_once() {
-        assert_eq!(packages(&[&ABSENT, &ABSENT]), ["no-such-package"]);
     }
 }

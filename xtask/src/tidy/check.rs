@@ -28,7 +28,7 @@ pub const CHECKS: &[Check] = &[
         check: words::check,
     },
     Check {
-        claim: "links in documents and mentions of documents in code lead somewhere",
+        claim: "links lead somewhere, and so do paths in documents and documents in comments",
         check: links::check,
     },
     Check {

@@ -1,9 +1,23 @@
-//! Links in documents, and mentions of documents in code.
+//! Links in documents, files that documents name, and documents that code names.
 
 use super::{
     Finding, Tree, markdown,
     rust::{self, Line},
 };
+
+/// A code span in a document that starts like this is a path in the repository.
+const TOPS: &[&str] = &[
+    ".ci/",
+    "crates/",
+    "docs/",
+    "examples/",
+    "tests/",
+    "tools/",
+    "xtask/",
+];
+
+/// Documents that speak of the past, and of what might have been.
+const HISTORIES: &[&str] = &["CHANGELOG.md", "docs/decisions/"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -11,6 +25,14 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         for link in markdown::links(text) {
             if let Err(message) = follow(tree, path, &link.target) {
                 findings.push(Finding::at(path, link.line, message));
+            }
+        }
+        if HISTORIES.iter().any(|history| path.starts_with(history)) {
+            continue;
+        }
+        for (line, span) in markdown::spans(text) {
+            if is_path(span) && !tree.has(span.trim_end_matches('/')) {
+                findings.push(Finding::at(path, line, format!("there is no `{span}`")));
             }
         }
     }
@@ -25,6 +47,21 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether a code span is a path in the repository: no command, no pattern, and no capitals that
+/// stand for a name, as in `drivers/SCHEME.rs`.
+fn is_path(span: &str) -> bool {
+    let is_placeholder = |name: &str| {
+        let stem = name.split('.').next().unwrap_or_default();
+        !stem.is_empty() && stem.chars().all(|c| c.is_ascii_uppercase())
+    };
+    TOPS.iter().any(|top| span.starts_with(top))
+        && span
+            .chars()
+            .all(|c| c.is_alphanumeric() || "/-_.".contains(c))
+        && !span.contains("...")
+        && !span.split('/').any(is_placeholder)
 }
 
 /// Whether the link `target` in the document `from` leads somewhere.
@@ -155,6 +192,20 @@ mod tests {
         for (text, message) in cases {
             assert_eq!(messages("docs/a.md", text), [message]);
         }
+    }
+
+    #[test]
+    fn a_document_names_files_that_are_there() {
+        let fine = "`docs/`, `docs/protocol.md`, `docs/NAME.md`, `docs/*.rs`, `docs/none.md x`";
+        assert_eq!(messages("a.md", fine), [""; 0]);
+        assert_eq!(
+            messages("a.md", "see `docs/none.md`"),
+            ["there is no `docs/none.md`"]
+        );
+        assert_eq!(
+            messages("docs/decisions/a.md", "see `docs/none.md`"),
+            [""; 0]
+        );
     }
 
     #[test]

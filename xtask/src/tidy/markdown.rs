@@ -54,6 +54,17 @@ fn without_spans(line: &str) -> String {
     prose
 }
 
+/// The texts of code spans outside code blocks, with their lines from 1.
+pub(super) fn spans(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    // Spans of more than one tick are for text that has ticks itself.
+    outside_fences(text)
+        .filter(|(_, line)| !line.contains("``"))
+        .flat_map(|(number, line)| {
+            let spans = line.split('`').skip(1).step_by(2);
+            spans.map(move |span| (number, span))
+        })
+}
+
 /// A link's target, and its line from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -144,6 +155,12 @@ mod tests {
         let prose: Vec<_> = prose(text).collect();
         let want = [(1, "a `` c"), (5, "`` g"), (6, "h ` i")];
         assert_eq!(prose, want.map(|(n, s)| (n, s.to_owned())));
+    }
+
+    #[test]
+    fn code_spans_are_what_stands_between_ticks() {
+        let spans: Vec<_> = spans("a `b` c `d e`\n```\n`f`\n```\n`g`").collect();
+        assert_eq!(spans, [(1, "b"), (1, "d e"), (5, "g")]);
     }
 
     #[test]

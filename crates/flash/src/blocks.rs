@@ -76,7 +76,10 @@ impl BlockMap {
                 span
             })
             .collect();
-        Self { block_bytes, segments }
+        Self {
+            block_bytes,
+            segments,
+        }
     }
 
     /// The block size in bytes.
@@ -86,7 +89,9 @@ impl BlockMap {
 
     /// Blocks in all segments.
     pub fn block_count(&self) -> u32 {
-        self.segments.last().map_or(0, |span| span.first_block.saturating_add(span.blocks))
+        self.segments
+            .last()
+            .map_or(0, |span| span.first_block.saturating_add(span.blocks))
     }
 
     /// Segments.
@@ -96,19 +101,29 @@ impl BlockMap {
 
     /// The segment's role.
     pub fn role(&self, segment: u8) -> Option<Role> {
-        self.segments.get(usize::from(segment)).map(|span| span.role)
+        self.segments
+            .get(usize::from(segment))
+            .map(|span| span.role)
     }
 
     /// Pages of a segment.
     pub fn page_count(&self, segment: u8) -> u16 {
-        let blocks = self.segments.get(usize::from(segment)).map_or(0, |span| span.blocks);
+        let blocks = self
+            .segments
+            .get(usize::from(segment))
+            .map_or(0, |span| span.blocks);
         u16::try_from(blocks.div_ceil(PAGE_BLOCKS)).unwrap_or(u16::MAX)
     }
 
     /// Blocks whose digests a page holds.
     pub fn page_blocks(&self, segment: u8, page: u16) -> u32 {
-        let blocks = self.segments.get(usize::from(segment)).map_or(0, |span| span.blocks);
-        blocks.saturating_sub(u32::from(page).saturating_mul(PAGE_BLOCKS)).min(PAGE_BLOCKS)
+        let blocks = self
+            .segments
+            .get(usize::from(segment))
+            .map_or(0, |span| span.blocks);
+        blocks
+            .saturating_sub(u32::from(page).saturating_mul(PAGE_BLOCKS))
+            .min(PAGE_BLOCKS)
     }
 
     /// A block by its index in a segment.
@@ -136,10 +151,15 @@ impl BlockMap {
 
     /// A block by its number.
     pub fn by_number(&self, number: u32) -> Option<Block> {
-        let at = self.segments.partition_point(|span| span.first_block <= number);
+        let at = self
+            .segments
+            .partition_point(|span| span.first_block <= number);
         let at = at.checked_sub(1)?;
         let span = self.segments.get(at)?;
-        self.in_segment(u8::try_from(at).ok()?, number.checked_sub(span.first_block)?)
+        self.in_segment(
+            u8::try_from(at).ok()?,
+            number.checked_sub(span.first_block)?,
+        )
     }
 
     /// The block that holds the byte at this offset of the image.
@@ -167,7 +187,10 @@ impl BlockSet {
     /// An empty set with room for `blocks` numbers.
     pub fn with_room_for(blocks: u32) -> Self {
         let words = usize::try_from(blocks.div_ceil(64)).unwrap_or(0);
-        Self { words: alloc::vec![0; words], len: 0 }
+        Self {
+            words: alloc::vec![0; words],
+            len: 0,
+        }
     }
 
     /// Members.
@@ -182,12 +205,16 @@ impl BlockSet {
 
     /// Whether a block is a member.
     pub fn contains(&self, number: u32) -> bool {
-        self.words.get(word(number)).is_some_and(|bits| bits & bit(number) != 0)
+        self.words
+            .get(word(number))
+            .is_some_and(|bits| bits & bit(number) != 0)
     }
 
     /// Adds a block; returns whether it is new. A number out of range is left out.
     pub fn insert(&mut self, number: u32) -> bool {
-        let Some(bits) = self.words.get_mut(word(number)) else { return false };
+        let Some(bits) = self.words.get_mut(word(number)) else {
+            return false;
+        };
         let new = *bits & bit(number) == 0;
         *bits |= bit(number);
         self.len = self.len.saturating_add(u32::from(new));
@@ -196,7 +223,9 @@ impl BlockSet {
 
     /// Takes a block out; returns whether it was in.
     pub fn remove(&mut self, number: u32) -> bool {
-        let Some(bits) = self.words.get_mut(word(number)) else { return false };
+        let Some(bits) = self.words.get_mut(word(number)) else {
+            return false;
+        };
         let was = *bits & bit(number) != 0;
         *bits &= !bit(number);
         self.len = self.len.saturating_sub(u32::from(was));

@@ -11,8 +11,6 @@
 extern crate alloc;
 
 pub mod blocks;
-pub mod device;
-pub mod host;
 pub mod limits;
 pub mod machine;
 pub mod session;
@@ -20,16 +18,6 @@ pub mod time;
 pub mod wire;
 
 #[cfg(feature = "std")]
-pub mod capture;
-#[cfg(feature = "std")]
 pub mod drive;
 #[cfg(feature = "std")]
-pub mod error;
-#[cfg(feature = "std")]
-pub mod replay;
-#[cfg(feature = "std")]
-pub mod source;
-#[cfg(feature = "std")]
 pub mod splitter;
-#[cfg(feature = "std")]
-pub mod storage;

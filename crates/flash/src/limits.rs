@@ -74,5 +74,11 @@ pub const REPAIR_ROUNDS_MAX: u32 = 3;
 
 const _: () = assert!(SLICE_BYTES_MAX + DATA_ADDRESS_BYTES <= PAYLOAD_BYTES_MAX);
 const _: () = assert!(SLICE_BYTES_MAX as u64 % ADDRESS_UNIT_BYTES == 0);
-const _: () = assert!(DATA_OVERHEAD_BYTES <= 28, "the overhead that the design allows");
-const _: () = assert!(RX_BYTES_MAX <= 256 * 1024, "over the device's memory budget");
+const _: () = assert!(
+    DATA_OVERHEAD_BYTES <= 28,
+    "the overhead that the design allows"
+);
+const _: () = assert!(
+    RX_BYTES_MAX <= 256 * 1024,
+    "over the device's memory budget"
+);

@@ -49,7 +49,10 @@ mod tests {
 
     fn lines(bytes: &[u8]) -> Vec<String> {
         let mut console = Console::default();
-        bytes.iter().filter_map(|byte| console.take(*byte)).collect()
+        bytes
+            .iter()
+            .filter_map(|byte| console.take(*byte))
+            .collect()
     }
 
     #[test]
@@ -67,7 +70,8 @@ mod tests {
     fn a_line_without_end_stays_bounded() {
         let line = [b'x'; 100_000];
         let mut console = Console::default();
-        line.iter().for_each(|byte| assert!(console.take(*byte).is_none()));
+        line.iter()
+            .for_each(|byte| assert!(console.take(*byte).is_none()));
         assert!(console.line.len() <= CONSOLE_LINE_BYTES_MAX);
     }
 }

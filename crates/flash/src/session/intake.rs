@@ -35,12 +35,7 @@ impl Intake {
     }
 
     /// Takes bytes from the link and hands over what they complete.
-    pub fn feed(
-        &mut self,
-        mut bytes: &[u8],
-        now: Instant,
-        each: &mut dyn FnMut(Incoming<'_>),
-    ) {
+    pub fn feed(&mut self, mut bytes: &[u8], now: Instant, each: &mut dyn FnMut(Incoming<'_>)) {
         while !bytes.is_empty() {
             let taken = self.deframer.push(bytes);
             bytes = bytes.get(taken..).unwrap_or_default();
@@ -76,7 +71,10 @@ impl Intake {
             match piece {
                 Piece::Frame(frame) => each(Incoming::Frame(frame)),
                 Piece::OtherVersion { version } => each(Incoming::OtherVersion(version)),
-                Piece::Noise { bytes, damaged_frame } => {
+                Piece::Noise {
+                    bytes,
+                    damaged_frame,
+                } => {
                     if damaged_frame {
                         each(Incoming::Damaged);
                     }

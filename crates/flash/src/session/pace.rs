@@ -32,16 +32,24 @@ impl Pace {
         if idle {
             self.delivered_at = now;
         }
-        PaceMark { delivered: self.delivered, delivered_at: self.delivered_at }
+        PaceMark {
+            delivered: self.delivered,
+            delivered_at: self.delivered_at,
+        }
     }
 
     /// A frame of this many bytes is acknowledged.
     pub(super) fn delivered(&mut self, bytes: usize, mark: PaceMark, now: Instant) {
-        self.delivered = self.delivered.saturating_add(u64::try_from(bytes).unwrap_or(0));
+        self.delivered = self
+            .delivered
+            .saturating_add(u64::try_from(bytes).unwrap_or(0));
         self.delivered_at = now;
         let micros = now.since(mark.delivered_at).as_micros().max(1);
         let amount = u128::from(self.delivered.saturating_sub(mark.delivered));
-        let rate = amount.saturating_mul(1_000_000).checked_div(micros).unwrap_or(0);
+        let rate = amount
+            .saturating_mul(1_000_000)
+            .checked_div(micros)
+            .unwrap_or(0);
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
         let aged = self.rate.saturating_sub(self.rate / 512);
         self.rate = aged.max(rate);
@@ -55,10 +63,16 @@ impl Pace {
     /// Bytes that may be under way.
     pub(super) fn limit(&self, least_rtt: Option<Duration>, frame_bytes: usize) -> u64 {
         let frame = u64::try_from(frame_bytes).unwrap_or(0);
-        let floor = frame.saturating_mul(FRAMES_MIN).max(START_BYTES.min(frame * 8));
-        let Some(rtt) = least_rtt else { return floor.max(START_BYTES) };
+        let floor = frame
+            .saturating_mul(FRAMES_MIN)
+            .max(START_BYTES.min(frame * 8));
+        let Some(rtt) = least_rtt else {
+            return floor.max(START_BYTES);
+        };
         let bdp = u128::from(self.rate).saturating_mul(rtt.as_micros()) / 1_000_000;
         let bdp = u64::try_from(bdp).unwrap_or(u64::MAX);
-        bdp.saturating_mul(2).saturating_add(frame.saturating_mul(2)).max(floor)
+        bdp.saturating_mul(2)
+            .saturating_add(frame.saturating_mul(2))
+            .max(floor)
     }
 }

@@ -22,7 +22,9 @@ pub(super) struct Receipt {
 impl Receipt {
     /// Whether this number has arrived before.
     pub(super) fn has(&self, seq: u32) -> bool {
-        self.ranges.iter().any(|range| (range.first..=range.last).contains(&seq))
+        self.ranges
+            .iter()
+            .any(|range| (range.first..=range.last).contains(&seq))
     }
 
     /// The newest number that arrived.
@@ -70,7 +72,10 @@ impl Receipt {
 
     /// Returns whether a gap was opened, or a late or double frame came.
     fn insert(&mut self, seq: u32) -> bool {
-        let follows = self.ranges.first_mut().filter(|range| range.last.checked_add(1) == Some(seq));
+        let follows = self
+            .ranges
+            .first_mut()
+            .filter(|range| range.last.checked_add(1) == Some(seq));
         if let Some(range) = follows {
             range.last = seq;
             return false;
@@ -79,7 +84,13 @@ impl Receipt {
             return true;
         }
         let at = self.ranges.partition_point(|range| range.last > seq);
-        self.ranges.insert(at, SeqRange { first: seq, last: seq });
+        self.ranges.insert(
+            at,
+            SeqRange {
+                first: seq,
+                last: seq,
+            },
+        );
         self.ranges.dedup_by(|older, newer| {
             let joined = older.last.checked_add(1) == Some(newer.first);
             if joined {
@@ -98,7 +109,8 @@ mod tests {
 
     fn receipt(seqs: &[u32]) -> Receipt {
         let mut receipt = Receipt::default();
-        seqs.iter().for_each(|seq| receipt.arrived(*seq, Instant::ZERO));
+        seqs.iter()
+            .for_each(|seq| receipt.arrived(*seq, Instant::ZERO));
         receipt
     }
 

@@ -26,7 +26,12 @@ pub(super) struct Sizing {
 
 impl Default for Sizing {
     fn default() -> Self {
-        Self { bytes: START_BYTES, clean: 0, window_bytes: 0, window_losses: 0 }
+        Self {
+            bytes: START_BYTES,
+            clean: 0,
+            window_bytes: 0,
+            window_losses: 0,
+        }
     }
 }
 
@@ -43,7 +48,11 @@ impl Sizing {
         if self.clean >= CLEAN_FRAMES_TO_GROW {
             self.clean = 0;
             let grown = self.bytes.saturating_mul(2);
-            self.set(if self.window_losses > 256 { grown.min(self.best()) } else { grown });
+            self.set(if self.window_losses > 256 {
+                grown.min(self.best())
+            } else {
+                grown
+            });
         }
     }
 
@@ -58,15 +67,19 @@ impl Sizing {
         let scaled = u64::try_from(bytes).unwrap_or(0).saturating_mul(256);
         let decay = |sum: u64| sum.saturating_mul(DECAY_256) / 256;
         self.window_bytes = decay(self.window_bytes).saturating_add(scaled);
-        self.window_losses =
-            decay(self.window_losses).saturating_add(losses.saturating_mul(256));
+        self.window_losses = decay(self.window_losses).saturating_add(losses.saturating_mul(256));
     }
 
     fn best(&self) -> usize {
-        let per_loss = self.window_bytes.checked_div(self.window_losses).unwrap_or(u64::MAX);
+        let per_loss = self
+            .window_bytes
+            .checked_div(self.window_losses)
+            .unwrap_or(u64::MAX);
         let overhead = u64::try_from(DATA_OVERHEAD_BYTES).unwrap_or(0);
         let best = per_loss.saturating_mul(overhead).isqrt();
-        usize::try_from(best).unwrap_or(SLICE_BYTES_MAX).max(FLOOR_BYTES)
+        usize::try_from(best)
+            .unwrap_or(SLICE_BYTES_MAX)
+            .max(FLOOR_BYTES)
     }
 
     fn set(&mut self, bytes: usize) {

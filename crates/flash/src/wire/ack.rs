@@ -37,7 +37,9 @@ impl Ack {
 
     /// Whether the frame with this number has arrived.
     pub fn covers(&self, seq: u32) -> bool {
-        self.ranges.iter().any(|range| (range.first..=range.last).contains(&seq))
+        self.ranges
+            .iter()
+            .any(|range| (range.first..=range.last).contains(&seq))
     }
 
     /// Reads the payload of an `ACK` frame.
@@ -68,7 +70,12 @@ impl Ack {
             last = first.saturating_sub(1);
         }
         fields.finish()?;
-        Ok(Self { window, received_blocks, durable_blocks, ranges })
+        Ok(Self {
+            window,
+            received_blocks,
+            durable_blocks,
+            ranges,
+        })
     }
 
     /// Appends the payload of an `ACK` frame.
@@ -108,7 +115,12 @@ mod tests {
             vec![range(7, 900)],
             vec![range(90, 90), range(80, 88), range(0, 3)],
         ] {
-            let ack = Ack { window: 1 << 20, received_blocks: 300, durable_blocks: 2, ranges };
+            let ack = Ack {
+                window: 1 << 20,
+                received_blocks: 300,
+                durable_blocks: 2,
+                ranges,
+            };
             let mut bytes = Vec::new();
             ack.emit(&mut bytes);
             assert_eq!(Ack::parse(&bytes), Ok(ack));
@@ -118,7 +130,13 @@ mod tests {
     #[test]
     fn a_run_below_zero_is_refused() {
         let mut bytes = Vec::new();
-        Writer::new(&mut bytes).u32(5).u32(0).u8(0).u8(0).u8(1).varint(6);
+        Writer::new(&mut bytes)
+            .u32(5)
+            .u32(0)
+            .u8(0)
+            .u8(0)
+            .u8(1)
+            .varint(6);
         assert_eq!(Ack::parse(&bytes), Err(DecodeError::Value));
     }
 }

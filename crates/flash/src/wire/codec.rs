@@ -39,7 +39,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// `Short` when there are fewer.
     pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Short)?;
+        let (head, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(DecodeError::Short)?;
         self.rest = rest;
         Ok(head)
     }
@@ -136,7 +139,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// `Trailing` when something is.
     pub const fn finish(self) -> Result<(), DecodeError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(DecodeError::Trailing)
+        }
     }
 }
 
@@ -201,9 +208,15 @@ impl<'a> Writer<'a> {
         let bytes: Vec<u8> = text
             .chars()
             .take(TEXT_BYTES_MAX)
-            .map(|c| u8::try_from(c).ok().filter(|b| (0x20..0x7f).contains(b)).unwrap_or(b'?'))
+            .map(|c| {
+                u8::try_from(c)
+                    .ok()
+                    .filter(|b| (0x20..0x7f).contains(b))
+                    .unwrap_or(b'?')
+            })
             .collect();
-        self.u8(u8::try_from(bytes.len()).unwrap_or(u8::MAX)).bytes(&bytes)
+        self.u8(u8::try_from(bytes.len()).unwrap_or(u8::MAX))
+            .bytes(&bytes)
     }
 
     /// Appends bytes with a 16-bit length in front; at most 65,535.

@@ -71,7 +71,9 @@ impl Deframer {
             Step::Frame(len) => {
                 let range = self.consume(len);
                 let bytes = self.buffer.get(range)?;
-                Frame::parse(bytes).ok().map(|(frame, _)| Piece::Frame(frame))
+                Frame::parse(bytes)
+                    .ok()
+                    .map(|(frame, _)| Piece::Frame(frame))
             }
             Step::OtherVersion(version) => {
                 self.consume(1);
@@ -80,7 +82,10 @@ impl Deframer {
             Step::Noise { len, damaged_frame } => {
                 let range = self.consume(len);
                 let bytes = self.buffer.get(range)?;
-                Some(Piece::Noise { bytes, damaged_frame })
+                Some(Piece::Noise {
+                    bytes,
+                    damaged_frame,
+                })
             }
         }
     }
@@ -114,11 +119,23 @@ fn step(bytes: &[u8], give_up_waiting: bool) -> Step {
     match Frame::parse(bytes) {
         Ok((_, len)) => Step::Frame(len),
         Err(FrameError::Incomplete { .. }) if !give_up_waiting => Step::Wait,
-        Err(FrameError::Incomplete { .. }) => Step::Noise { len: 1, damaged_frame: true },
+        Err(FrameError::Incomplete { .. }) => Step::Noise {
+            len: 1,
+            damaged_frame: true,
+        },
         Err(FrameError::Version { version, .. }) => Step::OtherVersion(version),
-        Err(FrameError::Magic) => Step::Noise { len: noise_len(bytes), damaged_frame: false },
-        Err(FrameError::Header) => Step::Noise { len: 1, damaged_frame: true },
-        Err(FrameError::Crc) => Step::Noise { len: 1, damaged_frame: true },
+        Err(FrameError::Magic) => Step::Noise {
+            len: noise_len(bytes),
+            damaged_frame: false,
+        },
+        Err(FrameError::Header) => Step::Noise {
+            len: 1,
+            damaged_frame: true,
+        },
+        Err(FrameError::Crc) => Step::Noise {
+            len: 1,
+            damaged_frame: true,
+        },
     }
 }
 

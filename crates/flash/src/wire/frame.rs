@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::limits::{
-    FRAME_OVERHEAD_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX, TRAILER_BYTES,
-};
+use crate::limits::{FRAME_OVERHEAD_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX, TRAILER_BYTES};
 use crate::wire::codec::{Reader, Writer};
 use crate::wire::kind::Kind;
 
@@ -73,7 +71,12 @@ pub enum FrameError {
 impl<'a> Frame<'a> {
     /// A frame of a known kind.
     pub const fn new(kind: Kind, session: u32, seq: u32, payload: &'a [u8]) -> Self {
-        Self { kind: kind.number(), session, seq, payload }
+        Self {
+            kind: kind.number(),
+            session,
+            seq,
+            payload,
+        }
     }
 
     /// Reads the frame at the front of `bytes`; returns it and its length in bytes.
@@ -87,7 +90,9 @@ impl<'a> Frame<'a> {
             return Err(FrameError::Magic);
         }
         let Some(header) = bytes.get(..HEADER_BYTES) else {
-            return Err(FrameError::Incomplete { needed: HEADER_BYTES });
+            return Err(FrameError::Incomplete {
+                needed: HEADER_BYTES,
+            });
         };
         let mut fields = Reader::new(header);
         let short = |_| FrameError::Header;
@@ -115,14 +120,25 @@ impl<'a> Frame<'a> {
             return Err(FrameError::Crc);
         }
         let payload = covered.get(HEADER_BYTES..).unwrap_or_default();
-        Ok((Self { kind, session, seq, payload }, total))
+        Ok((
+            Self {
+                kind,
+                session,
+                seq,
+                payload,
+            },
+            total,
+        ))
     }
 
     /// Appends the frame to `out` and returns its length in bytes; parsing those bytes
     /// gives the frame back. A payload over the limit is cut, which no caller here does.
     pub fn emit(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
-        let payload = self.payload.get(..PAYLOAD_BYTES_MAX).unwrap_or(self.payload);
+        let payload = self
+            .payload
+            .get(..PAYLOAD_BYTES_MAX)
+            .unwrap_or(self.payload);
         out.reserve(payload.len().saturating_add(FRAME_OVERHEAD_BYTES));
         let len = u16::try_from(payload.len()).unwrap_or(u16::MAX);
         Writer::new(out)
@@ -172,7 +188,11 @@ mod tests {
         let mut bytes = Vec::new();
         Frame::new(Kind::Ack, 1, 2, &[5; 40]).emit(&mut bytes);
         for len in 0..bytes.len() {
-            let needed = if len < HEADER_BYTES { HEADER_BYTES } else { bytes.len() };
+            let needed = if len < HEADER_BYTES {
+                HEADER_BYTES
+            } else {
+                bytes.len()
+            };
             assert_eq!(
                 Frame::parse(&bytes[..len]),
                 Err(FrameError::Incomplete { needed }),

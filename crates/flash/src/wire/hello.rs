@@ -231,13 +231,20 @@ impl Busy {
             .into_iter()
             .find(|phase| phase.number() == number)
             .ok_or(DecodeError::Value)?;
-        let busy = Self { phase, done: fields.u64()?, total: fields.u64()? };
+        let busy = Self {
+            phase,
+            done: fields.u64()?,
+            total: fields.u64()?,
+        };
         fields.finish()?;
         Ok(busy)
     }
 
     /// Appends the payload.
     pub fn emit(&self, out: &mut Vec<u8>) {
-        Writer::new(out).u8(self.phase.number()).u64(self.done).u64(self.total);
+        Writer::new(out)
+            .u8(self.phase.number())
+            .u64(self.done)
+            .u64(self.total);
     }
 }

@@ -103,11 +103,18 @@ impl FromHost {
                 if bits > 3 {
                     return Err(DecodeError::Value);
                 }
-                let flags = OfferFlags { restart: bits & 1 != 0, wipe_state: bits & 2 != 0 };
+                let flags = OfferFlags {
+                    restart: bits & 1 != 0,
+                    wipe_state: bits & 2 != 0,
+                };
                 Self::Offer { bytes, flags }
             }
-            MessageKind::Write => Self::Write { segment: fields.text()? },
-            MessageKind::Done => Self::Done { manifest: fields.digest()? },
+            MessageKind::Write => Self::Write {
+                segment: fields.text()?,
+            },
+            MessageKind::Done => Self::Done {
+                manifest: fields.digest()?,
+            },
             MessageKind::Abort => Self::Abort {
                 reason: match fields.u8()? {
                     0 => AbortReason::Finished,
@@ -117,7 +124,9 @@ impl FromHost {
                 },
             },
             MessageKind::Verify => Self::Verify,
-            MessageKind::Reboot => Self::Reboot { target: boot_target(fields.u8()?)? },
+            MessageKind::Reboot => Self::Reboot {
+                target: boot_target(fields.u8()?)?,
+            },
             _ => return Err(DecodeError::Value),
         };
         fields.finish()?;
@@ -141,9 +150,9 @@ impl FromHost {
                 AbortReason::Failed => 2,
             }),
             Self::Verify => fields.u8(MessageKind::Verify.number()),
-            Self::Reboot { target } => {
-                fields.u8(MessageKind::Reboot.number()).u8(boot_target_number(*target))
-            }
+            Self::Reboot { target } => fields
+                .u8(MessageKind::Reboot.number())
+                .u8(boot_target_number(*target)),
         };
     }
 }
@@ -290,12 +299,20 @@ impl FromDevice {
                 let segments = (0..count)
                     .map(|_| verified_segment(&mut fields))
                     .collect::<Result<_, _>>()?;
-                Self::Verified { manifest, installed, segments, gaps_zero }
+                Self::Verified {
+                    manifest,
+                    installed,
+                    segments,
+                    gaps_zero,
+                }
             }
-            MessageKind::Rebooting => Self::Rebooting { target: boot_target(fields.u8()?)? },
-            MessageKind::Rejected => {
-                Self::Rejected { code: fields.u16()?, detail: fields.text()? }
-            }
+            MessageKind::Rebooting => Self::Rebooting {
+                target: boot_target(fields.u8()?)?,
+            },
+            MessageKind::Rejected => Self::Rejected {
+                code: fields.u16()?,
+                detail: fields.text()?,
+            },
             _ => return Err(DecodeError::Value),
         };
         fields.finish()?;
@@ -304,7 +321,10 @@ impl FromDevice {
 
     /// A refusal.
     pub fn rejected(code: RejectCode, detail: impl Into<String>) -> Self {
-        Self::Rejected { code: code.number(), detail: detail.into() }
+        Self::Rejected {
+            code: code.number(),
+            detail: detail.into(),
+        }
     }
 
     /// Appends the message's body.
@@ -327,14 +347,23 @@ impl FromDevice {
                     .u8(u8::from(need.kept))
                     .blob(&need.bitmap);
             }
-            Self::Installed { manifest, installed, state_kept } => {
+            Self::Installed {
+                manifest,
+                installed,
+                state_kept,
+            } => {
                 fields
                     .u8(MessageKind::Installed.number())
                     .digest(manifest)
                     .digest(installed)
                     .u8(u8::from(*state_kept));
             }
-            Self::Verified { manifest, installed, segments, gaps_zero } => {
+            Self::Verified {
+                manifest,
+                installed,
+                segments,
+                gaps_zero,
+            } => {
                 fields
                     .u8(MessageKind::Verified.number())
                     .digest(manifest)
@@ -342,20 +371,26 @@ impl FromDevice {
                     .u8(u8::from(*gaps_zero))
                     .u8(u8::try_from(segments.len()).unwrap_or(u8::MAX));
                 for segment in segments.iter().take(usize::from(u8::MAX)) {
-                    fields.text(&segment.name).digest(&segment.sha256).u8(
-                        match segment.verdict {
+                    fields
+                        .text(&segment.name)
+                        .digest(&segment.sha256)
+                        .u8(match segment.verdict {
                             Verdict::Matches => 0,
                             Verdict::Differs => 1,
                             Verdict::Kept => 2,
-                        },
-                    );
+                        });
                 }
             }
             Self::Rebooting { target } => {
-                fields.u8(MessageKind::Rebooting.number()).u8(boot_target_number(*target));
+                fields
+                    .u8(MessageKind::Rebooting.number())
+                    .u8(boot_target_number(*target));
             }
             Self::Rejected { code, detail } => {
-                fields.u8(MessageKind::Rejected.number()).u16(*code).text(detail);
+                fields
+                    .u8(MessageKind::Rejected.number())
+                    .u16(*code)
+                    .text(detail);
             }
         }
     }
@@ -390,7 +425,9 @@ fn device_info(fields: &mut Reader<'_>) -> Result<DeviceInfo, DecodeError> {
             if count > 8 {
                 return Err(DecodeError::Value);
             }
-            (0..count).map(|_| fields.text()).collect::<Result<_, _>>()?
+            (0..count)
+                .map(|_| fields.text())
+                .collect::<Result<_, _>>()?
         },
     })
 }
@@ -414,7 +451,11 @@ fn emit_device_info(info: &DeviceInfo, fields: &mut Writer<'_>) {
 }
 
 fn optional_digest(fields: &mut Reader<'_>) -> Result<Option<Digest>, DecodeError> {
-    Ok(if flag(fields.u8()?)? { Some(fields.digest()?) } else { None })
+    Ok(if flag(fields.u8()?)? {
+        Some(fields.digest()?)
+    } else {
+        None
+    })
 }
 
 fn emit_optional_digest(digest: Option<&Digest>, fields: &mut Writer<'_>) {

@@ -20,8 +20,8 @@ pub use frame::{Frame, FrameError, MAGIC, VERSION};
 pub use hello::{Busy, BusyPhase, Hello, Refusal, Welcome};
 pub use kind::{Kind, MessageKind};
 pub use message::{
-    AbortReason, BootTarget, DeviceInfo, FromDevice, FromHost, Need, OfferFlags, VerifiedSegment,
-    Verdict,
+    AbortReason, BootTarget, DeviceInfo, FromDevice, FromHost, Need, OfferFlags, Verdict,
+    VerifiedSegment,
 };
 pub use object::Object;
 pub use reject::RejectCode;

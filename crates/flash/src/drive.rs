@@ -1,0 +1,198 @@
+//! The one loop that owns a link and a clock, and drives a machine with them.
+
+use std::time::Duration;
+
+use nx_transport::{Transport, TransportError};
+
+use crate::machine::{Machine, RequestId};
+use crate::time::Instant;
+
+/// Bytes that may wait for the link before the machine is asked for another frame. Small,
+/// so that a repeated frame does not queue behind many new ones.
+const QUEUE_BYTES: usize = 2_048;
+/// Bytes taken from the link at once.
+const INPUT_BYTES: usize = 64 * 1_024;
+/// Time given to requests before the link is looked at again.
+const SERVE_FOR: Duration = Duration::from_millis(50);
+/// Longest wait, so that a stop asked for by a signal is seen.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What surrounds a machine: storage or image data, and somebody who listens.
+pub trait Shell<M: Machine> {
+    /// Answers a request.
+    fn serve(&mut self, request: M::Request) -> M::Outcome;
+    /// Takes note of an event.
+    fn event(&mut self, event: M::Event, machine: &M);
+    /// Called once a round: the place to stop the machine, or to show progress.
+    fn tick(&mut self, machine: &mut M, now: Instant) {
+        let _ = (machine, now);
+    }
+}
+
+/// Sees everything that goes into a machine and comes out of it, in order. All calls of
+/// the machine that follow a [`Tape::round`] get its time.
+pub trait Tape<M: Machine>: std::fmt::Debug {
+    /// A round begins.
+    fn round(&mut self, now: Instant) {
+        let _ = now;
+    }
+    /// `handle_input`.
+    fn input(&mut self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+    /// `handle_timeout`.
+    fn timeout(&mut self) {}
+    /// `handle_closed`.
+    fn closed(&mut self) {}
+    /// `poll_request` and `handle_done`.
+    fn done(&mut self, id: RequestId, outcome: &M::Outcome) {
+        let _ = (id, outcome);
+    }
+    /// `poll_transmit` gave this frame.
+    fn transmit(&mut self, frame: &[u8]) {
+        let _ = frame;
+    }
+    /// `poll_event` gave this.
+    fn event(&mut self, event: &M::Event) {
+        let _ = event;
+    }
+}
+
+/// Records nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTape;
+
+impl<M: Machine> Tape<M> for NoTape {}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// There is more to do.
+    Going,
+    /// The machine is finished, and what it said has been handed over.
+    Finished,
+    /// The link is closed; the machine knows.
+    Closed,
+}
+
+/// The bytes between a machine and a link.
+#[derive(Debug)]
+pub struct Driver {
+    out: Vec<u8>,
+    sent: usize,
+    inp: Box<[u8]>,
+}
+
+impl Default for Driver {
+    fn default() -> Self {
+        Self {
+            out: Vec::new(),
+            sent: 0,
+            inp: vec![0; INPUT_BYTES].into_boxed_slice(),
+        }
+    }
+}
+
+impl Driver {
+    /// Nothing is under way.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What waits for the link is for a peer that is gone.
+    pub fn forget(&mut self) {
+        self.out.clear();
+        self.sent = 0;
+    }
+
+    /// One round: serve requests, send, tell events, move bytes.
+    ///
+    /// # Errors
+    /// What the link reports, but for its closing, which is a way for a round to end.
+    pub fn round<M: Machine>(
+        &mut self,
+        link: &mut dyn Transport,
+        machine: &mut M,
+        shell: &mut dyn Shell<M>,
+        tape: &mut dyn Tape<M>,
+    ) -> Result<Round, TransportError> {
+        let clock = link.clock();
+        let now = Instant::from(clock.now());
+        tape.round(now);
+        shell.tick(machine, now);
+        let more_requests = loop {
+            let Some((id, request)) = machine.poll_request() else {
+                break false;
+            };
+            let outcome = shell.serve(request);
+            tape.done(id, &outcome);
+            machine.handle_done(id, outcome, now);
+            if Instant::from(clock.now()).since(now) >= SERVE_FOR {
+                break true;
+            }
+        };
+        self.fill(machine, now, tape);
+        while let Some(event) = machine.poll_event() {
+            tape.event(&event);
+            shell.event(event, machine);
+        }
+        if machine.is_finished() && self.pending().is_empty() {
+            return Ok(Round::Finished);
+        }
+        let patience = if more_requests || machine.is_finished() {
+            Duration::ZERO
+        } else {
+            let until = machine.poll_timeout();
+            until.map_or(PATIENCE, |at| {
+                at.since(Instant::from(clock.now())).min(PATIENCE)
+            })
+        };
+        let pending = self.out.get(self.sent..).unwrap_or_default();
+        let moved = match link.exchange(pending, &mut self.inp, patience) {
+            Ok(moved) => moved,
+            Err(error) if error.is_closed() => {
+                let now = Instant::from(clock.now());
+                self.forget();
+                tape.round(now);
+                tape.closed();
+                machine.handle_closed(now);
+                while let Some(event) = machine.poll_event() {
+                    tape.event(&event);
+                    shell.event(event, machine);
+                }
+                return Ok(Round::Closed);
+            }
+            Err(error) => return Err(error),
+        };
+        self.sent = self.sent.saturating_add(moved.sent);
+        let now = Instant::from(clock.now());
+        tape.round(now);
+        if moved.received > 0 {
+            let bytes = self.inp.get(..moved.received).unwrap_or_default();
+            tape.input(bytes);
+            machine.handle_input(bytes, now);
+        }
+        // Not only when nothing came: a chatty peer must not hold off our timers.
+        if machine.poll_timeout().is_some_and(|at| at <= now) {
+            tape.timeout();
+            machine.handle_timeout(now);
+        }
+        Ok(Round::Going)
+    }
+
+    fn pending(&self) -> &[u8] {
+        self.out.get(self.sent..).unwrap_or_default()
+    }
+
+    fn fill<M: Machine>(&mut self, machine: &mut M, now: Instant, tape: &mut dyn Tape<M>) {
+        self.out.drain(..self.sent.min(self.out.len()));
+        self.sent = 0;
+        while self.out.len() < QUEUE_BYTES {
+            let before = self.out.len();
+            if machine.poll_transmit(now, &mut self.out).is_none() {
+                break;
+            }
+            tape.transmit(self.out.get(before..).unwrap_or_default());
+        }
+    }
+}

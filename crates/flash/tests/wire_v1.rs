@@ -1,0 +1,389 @@
+//! The bytes of protocol version 1, frozen. If one of these fails the code is wrong: never
+//! edit the bytes.
+
+use nx_flash::wire::{
+    AbortReason, Ack, BootTarget, Busy, BusyPhase, DeviceInfo, Frame, FromDevice, FromHost, Hello,
+    Kind, Need, Object, OfferFlags, Refusal, RejectCode, SeqRange, Verdict, VerifiedSegment,
+    Welcome,
+};
+use nx_image::digest::Digest;
+use nx_image::manifest::Profile;
+
+#[track_caller]
+fn assert_wire(got: &[u8], frozen: &str) {
+    let got: String = got.iter().map(|byte| format!("{byte:02x}")).collect();
+    let frozen: String = frozen.split_whitespace().collect();
+    assert_eq!(got, frozen);
+}
+
+#[track_caller]
+fn assert_frame(kind: Kind, session: u32, seq: u32, payload: &[u8], frozen: &str) {
+    let mut bytes = Vec::new();
+    let frame = Frame::new(kind, session, seq, payload);
+    frame.emit(&mut bytes);
+    assert_wire(&bytes, frozen);
+    assert_eq!(Frame::parse(&bytes), Ok((frame, bytes.len())));
+}
+
+#[track_caller]
+fn assert_from_host(message: &FromHost, frozen: &str) {
+    let mut bytes = Vec::new();
+    message.emit(&mut bytes);
+    assert_wire(&bytes, frozen);
+    assert_eq!(FromHost::parse(&bytes).as_ref(), Ok(message));
+}
+
+#[track_caller]
+fn assert_from_device(message: &FromDevice, frozen: &str) {
+    let mut bytes = Vec::new();
+    message.emit(&mut bytes);
+    assert_wire(&bytes, frozen);
+    assert_eq!(FromDevice::parse(&bytes).as_ref(), Ok(message));
+}
+
+fn digest() -> Digest {
+    Digest::from_bytes([0xab; 32])
+}
+
+#[test]
+fn hello() {
+    let mut payload = Vec::new();
+    Hello {
+        version_min: 1,
+        version_max: 1,
+        nonce: 0x1122_3344_5566_7788,
+        codecs: 0,
+        host: "nx".into(),
+    }
+    .emit(&mut payload);
+    assert_frame(
+        Kind::Hello,
+        0x0,
+        3,
+        &payload,
+        "9e4e0101000000000300000011009023 \
+         0101887766554433221100000000026e78 5d1ea241",
+    );
+}
+
+#[test]
+fn welcome() {
+    let mut payload = Vec::new();
+    Welcome {
+        version: 1,
+        nonce: 7,
+        session: 0x5_0001,
+        boot: 5,
+        window: 1_048_576,
+        slice_max: 32_768,
+        codecs: 0,
+        last_good_seq: 9,
+        board: "virt".into(),
+        profile: Profile::Release,
+    }
+    .emit(&mut payload);
+    assert_frame(
+        Kind::Welcome,
+        0x0,
+        0,
+        &payload,
+        "9e4e010200000000000000002700b93a \
+         0107000000000000000100050005000000000010000080000000000000090000 \
+         00047669727401 5f270a77",
+    );
+}
+
+#[test]
+fn refuse() {
+    let mut payload = Vec::new();
+    Refusal {
+        code: RejectCode::Session.number(),
+        nonce: 7,
+        session: 0x5_0001,
+        version_min: 1,
+        version_max: 1,
+    }
+    .emit(&mut payload);
+    assert_frame(
+        Kind::Refuse,
+        0x0,
+        1,
+        &payload,
+        "9e4e010300000000010000001000523b \
+         02000700000000000000010005000101 28704e8f",
+    );
+}
+
+#[test]
+fn busy() {
+    let mut payload = Vec::new();
+    Busy {
+        phase: BusyPhase::ReadBack,
+        done: 65_536,
+        total: 131_072,
+    }
+    .emit(&mut payload);
+    assert_frame(
+        Kind::Busy,
+        0x50001,
+        4,
+        &payload,
+        "9e4e010801000500040000001100edb6 \
+         0100000100000000000000020000000000 ee2353e9",
+    );
+}
+
+#[test]
+fn ack() {
+    let mut payload = Vec::new();
+    Ack {
+        window: 1_048_576,
+        received_blocks: 300,
+        durable_blocks: 0,
+        ranges: vec![
+            SeqRange {
+                first: 900,
+                last: 900,
+            },
+            SeqRange {
+                first: 892,
+                last: 897,
+            },
+        ],
+    }
+    .emit(&mut payload);
+    assert_frame(
+        Kind::Ack,
+        0x50001,
+        2,
+        &payload,
+        "9e4e010701000500020000000f004390 \
+         8403000000001000ac020002000205 2931aa1d",
+    );
+}
+
+#[test]
+fn data() {
+    let payload = [&1_024_u32.to_le_bytes()[..], b"data"].concat();
+    assert_frame(
+        Kind::Data,
+        0x50001,
+        17,
+        &payload,
+        "9e4e010501000500110000000800037d \
+         0004000064617461 adf16cdc",
+    );
+}
+
+#[test]
+fn meta() {
+    let object = Object::Page {
+        segment: 3,
+        page: 4,
+    };
+    let payload = [
+        &object.number().to_le_bytes()[..],
+        &32_u32.to_le_bytes(),
+        b"page",
+    ]
+    .concat();
+    assert_frame(
+        Kind::Meta,
+        0x50001,
+        18,
+        &payload,
+        "9e4e010601000500120000000c00dd07 \
+         040003022000000070616765 1c49f43a",
+    );
+}
+
+#[test]
+fn message() {
+    let mut payload = 0_u32.to_le_bytes().to_vec();
+    FromHost::Info.emit(&mut payload);
+    assert_frame(
+        Kind::Message,
+        0x50001,
+        0,
+        &payload,
+        "9e4e010401000500000000000500328c \
+         0000000001 929ae9c4",
+    );
+}
+
+#[test]
+fn info() {
+    assert_from_host(&FromHost::Info, "01");
+}
+
+#[test]
+fn offer() {
+    assert_from_host(
+        &FromHost::Offer {
+            bytes: 1_064,
+            flags: OfferFlags {
+                restart: true,
+                wipe_state: false,
+            },
+        },
+        "022804000001",
+    );
+}
+
+#[test]
+fn write() {
+    assert_from_host(
+        &FromHost::Write {
+            segment: "rootfs".into(),
+        },
+        "0306726f6f746673",
+    );
+}
+
+#[test]
+fn done() {
+    assert_from_host(
+        &FromHost::Done { manifest: digest() },
+        "04ababababababababababababababababababababababababababababababab \
+         ab",
+    );
+}
+
+#[test]
+fn abort() {
+    assert_from_host(
+        &FromHost::Abort {
+            reason: AbortReason::Operator,
+        },
+        "0501",
+    );
+}
+
+#[test]
+fn verify() {
+    assert_from_host(&FromHost::Verify, "06");
+}
+
+#[test]
+fn reboot() {
+    assert_from_host(
+        &FromHost::Reboot {
+            target: BootTarget::Recovery,
+        },
+        "0701",
+    );
+}
+
+#[test]
+fn device_info() {
+    assert_from_device(
+        &FromDevice::Info(DeviceInfo {
+            agent: "flashd 0.1.0".into(),
+            board: "virt".into(),
+            profile: Profile::Dev,
+            boot: 2,
+            installed: Some(digest()),
+            installed_version: "1.2.3".into(),
+            staged: None,
+            capacity: 1 << 33,
+            layout: "file".into(),
+            keys: vec!["00ff".into()],
+        }),
+        "410c666c6173686420302e312e300476697274000200000001ababababababab \
+         ababababababababababababababababababababababababab05312e322e3300 \
+         00000000020000000466696c65010430306666",
+    );
+}
+
+#[test]
+fn want() {
+    assert_from_device(
+        &FromDevice::Want(Object::Directory { segment: 2 }),
+        "4200000201",
+    );
+}
+
+#[test]
+fn accepted() {
+    assert_from_device(&FromDevice::Accepted, "43");
+}
+
+#[test]
+fn need() {
+    assert_from_device(
+        &FromDevice::Need(Need {
+            segment: 1,
+            page: 258,
+            last: true,
+            kept: false,
+            bitmap: vec![0x0f, 0x80],
+        }),
+        "44010201010002000f80",
+    );
+}
+
+#[test]
+fn installed() {
+    assert_from_device(
+        &FromDevice::Installed {
+            manifest: digest(),
+            installed: digest(),
+            state_kept: true,
+        },
+        "45ababababababababababababababababababababababababababababababab \
+         abababababababababababababababababababababababababababababababab \
+         ab01",
+    );
+}
+
+#[test]
+fn verified() {
+    assert_from_device(
+        &FromDevice::Verified {
+            manifest: digest(),
+            installed: digest(),
+            segments: vec![VerifiedSegment {
+                name: "kernel".into(),
+                sha256: digest(),
+                verdict: Verdict::Differs,
+            }],
+            gaps_zero: true,
+        },
+        "46ababababababababababababababababababababababababababababababab \
+         abababababababababababababababababababababababababababababababab \
+         ab0101066b65726e656cabababababababababababababababababababababab \
+         abababababababababab01",
+    );
+}
+
+#[test]
+fn rebooting() {
+    assert_from_device(
+        &FromDevice::Rebooting {
+            target: BootTarget::Normal,
+        },
+        "4700",
+    );
+}
+
+#[test]
+fn rejected() {
+    assert_from_device(
+        &FromDevice::rejected(RejectCode::Board, "virt is not rpi4"),
+        "4812001076697274206973206e6f742072706934",
+    );
+}
+
+#[test]
+fn reject_codes() {
+    let numbers: Vec<_> = RejectCode::ALL.iter().map(|code| code.number()).collect();
+    assert_eq!(
+        numbers,
+        [
+            1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23, 32, 33, 34, 35, 36
+        ]
+    );
+    for code in RejectCode::ALL {
+        assert_eq!(RejectCode::from_number(code.number()), Some(code));
+    }
+}

@@ -12,7 +12,9 @@ pub struct Caps {
     pub rate_bytes_per_second: Option<u32>,
     /// The link has a baud rate, and [`set_baud`](crate::Transport::set_baud) changes it.
     pub has_baud: bool,
-    /// The peer's going is seen and reported as `Closed`, after the last byte it sent.
+    /// The peer's going is always seen and reported as `Closed`, after the last byte it sent.
+    ///
+    /// Links without it may report `Closed` too: a serial line does when its adapter is unplugged.
     pub hang_up: bool,
     /// Bytes that the peer has not read yet are held back, never lost for want of room.
     pub back_pressure: bool,

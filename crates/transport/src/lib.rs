@@ -14,14 +14,31 @@
 
 mod caps;
 mod clock;
+pub mod conformance;
+#[cfg(target_os = "linux")]
+mod deadline;
 mod drivers;
 mod error;
+#[cfg(target_os = "linux")]
+mod holders;
 mod layers;
+#[cfg(target_os = "linux")]
+mod listener;
 mod options;
 mod params;
+#[cfg(target_os = "linux")]
+pub mod ports;
+#[cfg(target_os = "linux")]
+pub mod pty;
+#[cfg(target_os = "linux")]
+mod readiness;
 pub mod registry;
 mod spec;
 mod splitter;
+#[cfg(target_os = "linux")]
+mod standing;
+#[cfg(target_os = "linux")]
+mod stream;
 mod transport;
 mod virtual_clock;
 
@@ -31,11 +48,15 @@ pub use inventory;
 pub use caps::Caps;
 pub use clock::Clock;
 pub use drivers::loopback;
+#[cfg(target_os = "linux")]
+pub use drivers::tcp;
 pub use error::TransportError;
 pub use options::{AttachDevice, OpenOptions};
 pub use params::Params;
 pub use registry::{Driver, DriverRequest, Key, Layer, LayerRequest, layers, open, schemes};
 pub use spec::{LayerSpec, Param, PortSpec};
 pub use splitter::{FrameSplitter, Split};
+#[cfg(target_os = "linux")]
+pub use stream::Stream;
 pub use transport::{Moved, Transport};
 pub use virtual_clock::{Party, VirtualClock};

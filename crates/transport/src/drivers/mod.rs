@@ -1,3 +1,11 @@
 //! The drivers: one file, one scheme each.
 
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 pub mod loopback;
+#[cfg(target_os = "linux")]
+mod serial;
+#[cfg(target_os = "linux")]
+pub mod tcp;
+#[cfg(target_os = "linux")]
+mod unix;

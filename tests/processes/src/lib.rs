@@ -1,1 +1,14 @@
-//! The shipped binaries, end to end.
+//! The shipped binaries, end to end: what the tests here share.
+//!
+//! Nothing of the project is linked in but the PTY pair; the programs are run as a user runs
+//! them.
+
+mod binaries;
+mod daemon;
+mod nx;
+mod workdir;
+
+pub use binaries::{flashd_path, nx_path};
+pub use daemon::Flashd;
+pub use nx::{Ran, nx};
+pub use workdir::{Workdir, parts_dir};

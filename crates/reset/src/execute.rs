@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use crate::digest::Digest;
 use crate::directory::Directory;
+use crate::entry::Entry;
 use crate::error::ResetError;
 use crate::intent::{INTENT, Intent, RESERVED, Standing};
 use crate::kept;
@@ -151,15 +152,17 @@ impl Forward<'_> {
         } = begun;
         let mut removed: BTreeSet<String> = intent.removals().map(str::to_owned).collect();
         let mut trash = Trash::open(self.ops, self.root.directory())?;
-        self.remove_all(&mut trash, &mut removed)?;
-
-        let entries = self.root.scan()?;
+        let entries = self.remove_all(&mut trash, &mut removed)?;
         let kept = kept::read(self.root.directory(), &entries, self.policy)?;
         if kept.digest != before {
             return Err(ResetError::KeptChanged {
                 before,
                 after: kept.digest,
             });
+        }
+        // Whatever a recorded plan says, what is still there was not removed.
+        for line in plan(&entries, self.policy).lines() {
+            removed.remove(line.uri());
         }
         (self.observer)(Event::Proven { kept: kept.digest });
 
@@ -179,14 +182,16 @@ impl Forward<'_> {
         })
     }
 
-    /// Moves away and deletes until a look at the root finds no target and the trash is empty.
+    /// Moves away and deletes until a look at the root finds no target and the trash is empty; returns what
+    /// that look found.
     fn remove_all(
         &mut self,
         trash: &mut Trash,
         removed: &mut BTreeSet<String>,
-    ) -> Result<(), ResetError> {
+    ) -> Result<Vec<Entry>, ResetError> {
         for _ in 0..ROUNDS_MAX {
-            let plan = plan(&self.root.scan()?, self.policy);
+            let entries = self.root.scan()?;
+            let plan = plan(&entries, self.policy);
             let targets: Vec<_> = plan.removals().collect();
             let last = targets.is_empty();
             for batch in targets.chunks(MOVES_PER_SYNC) {
@@ -208,7 +213,7 @@ impl Forward<'_> {
             }
             trash.empty(self.ops, self.observer)?;
             if last {
-                return Ok(());
+                return Ok(entries);
             }
         }
         Err(ResetError::KeepsGrowing {

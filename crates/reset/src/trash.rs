@@ -49,6 +49,9 @@ impl Trash {
             _ => {}
         }
         let directory = intent::ensure(ops, &reserved, TRASH, TRASH_URI)?;
+        // Before anything moves in: else a cut could take the trash and leave what it held half deleted.
+        ops.sync(reserved.as_fd())
+            .map_err(|errno| ResetError::io("fsync", "state:/.nx-reset", errno))?;
         let mut next = 0_u64;
         let highest = |name: &CStr, _| {
             if let Some(number) = number_of(name) {
@@ -350,11 +353,14 @@ fn in_trash(names: &[&CStr]) -> String {
     path
 }
 
+/// The number that a name in the trash is; `None` for other names, and for numbers that no count from zero
+/// reaches, which are names like any other.
 fn number_of(name: &CStr) -> Option<u64> {
+    const COUNTED_MAX: u64 = 1 << 53;
     let text = name.to_str().ok()?;
     text.parse()
         .ok()
-        .filter(|number: &u64| number.to_string() == text)
+        .filter(|number: &u64| *number < COUNTED_MAX && number.to_string() == text)
 }
 
 fn name_of(number: u64) -> Result<CString, ResetError> {

@@ -1,0 +1,350 @@
+//! Runs a machine again from its capture, and finds where it does otherwise.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use nx_transport::pcapng::{Direction, Packet, Reader as PcapngReader};
+
+use super::record::{CaptureError, Record, Recorded, Side};
+use super::recorder::{FRAMES_LINK_TYPE, RECORDS_LINK_TYPE};
+use crate::machine::Machine;
+use crate::time::Instant;
+use crate::wire::{Frame, Kind, Reader};
+
+/// What a replay found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// Frames that the machine sent, and that were compared.
+    pub frames_sent: u64,
+    /// Inbound packets: frames, and what lay between them.
+    pub packets_received: u64,
+    /// Events that were compared.
+    pub events: u64,
+    /// Time that the session took, in microseconds.
+    pub micros: u64,
+    /// Where the machine, or the file, first differs from what was recorded.
+    pub divergence: Option<Divergence>,
+}
+
+/// The first difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Divergence {
+    /// Number of the packet in the file, from 1, as Wireshark counts.
+    pub packet: u64,
+    /// Time in the session, in microseconds.
+    pub micros: u64,
+    /// What differs.
+    pub what: String,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.micros / 1_000_000;
+        let rest = self.micros % 1_000_000;
+        write!(f, "packet {} at {seconds}.{rest:06} s: {}", self.packet, self.what)
+    }
+}
+
+/// A capture, opened for a replay.
+#[derive(Debug)]
+pub struct Replay {
+    path: PathBuf,
+    script: Script,
+    config: Vec<u8>,
+    side: Side,
+}
+
+/// Reads whose machine a capture holds.
+///
+/// # Errors
+/// When it is no capture of a machine.
+pub fn side_of(path: &Path) -> Result<Side, CaptureError> {
+    Replay::open(path).map(|replay| replay.side)
+}
+
+impl Replay {
+    /// Opens a capture.
+    ///
+    /// # Errors
+    /// When the file is no capture of a machine.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let mut script = Script::open(path)?;
+        let none = || CaptureError::NoMachine { path: path.to_owned() };
+        match script.next()? {
+            Some(Step::Record { record: Record::Start { side, config }, .. }) => {
+                Ok(Self { path: path.to_owned(), script, config, side })
+            }
+            _ => Err(none()),
+        }
+    }
+
+    /// Whose machine was captured.
+    pub const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The configuration that the machine was made from.
+    ///
+    /// # Errors
+    /// When the recorded bytes are none.
+    pub fn config<C: Recorded>(&self) -> Result<C, CaptureError> {
+        let mut fields = Reader::new(&self.config);
+        C::restore(&mut fields).map_err(|source| CaptureError::Damaged {
+            path: self.path.clone(),
+            packet: 1,
+            source,
+        })
+    }
+
+    /// Runs the machine; `stop` is what the operator did, `each` sees every event.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end.
+    pub fn run<M: Machine>(
+        mut self,
+        machine: &mut M,
+        stop: &mut dyn FnMut(&mut M, Instant),
+        each: &mut dyn FnMut(Instant, &M::Event),
+    ) -> Result<Replayed, CaptureError>
+    where
+        M::Outcome: Recorded,
+    {
+        let mut inbound = Inbound::open(&self.path)?;
+        let mut found = Replayed {
+            frames_sent: 0,
+            packets_received: 0,
+            events: 0,
+            micros: 0,
+            divergence: None,
+        };
+        let mut now = Instant::ZERO;
+        while let Some(step) = self.script.next()? {
+            found.micros = now.as_micros();
+            let outcome = match step {
+                Step::Sent { packet, bytes } => {
+                    found.frames_sent = found.frames_sent.saturating_add(1);
+                    sent(machine, now, &bytes).map_err(|what| (packet, what))
+                }
+                Step::Record { packet, record } => match record {
+                    Record::Round(at) => {
+                        now = at;
+                        Ok(())
+                    }
+                    Record::Input(len) => {
+                        let wanted = usize::try_from(len).unwrap_or(usize::MAX);
+                        inbound.take(wanted)?.map(|bytes| machine.handle_input(&bytes, now))
+                    }
+                    Record::Timeout => {
+                        machine.handle_timeout(now);
+                        Ok(())
+                    }
+                    Record::Closed => {
+                        machine.handle_closed(now);
+                        Ok(())
+                    }
+                    Record::Done { id, outcome } => done(machine, now, id, &outcome)
+                        .map_err(|what| (packet, what)),
+                    Record::Event(text) => {
+                        found.events = found.events.saturating_add(1);
+                        event(machine, now, &text, each).map_err(|what| (packet, what))
+                    }
+                    Record::Stop => {
+                        stop(machine, now);
+                        Ok(())
+                    }
+                    Record::Arrived(_) => {
+                        found.packets_received = found.packets_received.saturating_add(1);
+                        Ok(())
+                    }
+                    Record::Start { .. } => {
+                        Err((packet, "a second machine begins here".to_owned()))
+                    }
+                },
+            };
+            if let Err((packet, what)) = outcome {
+                let micros = now.as_micros();
+                found.divergence = Some(Divergence { packet, micros, what });
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn sent<M: Machine>(machine: &mut M, now: Instant, recorded: &[u8]) -> Result<(), String> {
+    let mut bytes = Vec::new();
+    if machine.poll_transmit(now, &mut bytes).is_none() {
+        return Err(format!("recorded {}, now nothing is sent", describe(recorded)));
+    }
+    if bytes == recorded {
+        return Ok(());
+    }
+    let at = bytes.iter().zip(recorded).take_while(|(a, b)| a == b).count();
+    Err(format!(
+        "recorded {}, now {} is sent; they differ from byte {at} on",
+        describe(recorded),
+        describe(&bytes)
+    ))
+}
+
+fn done<M: Machine>(
+    machine: &mut M,
+    now: Instant,
+    id: u64,
+    outcome: &[u8],
+) -> Result<(), String>
+where
+    M::Outcome: Recorded,
+{
+    let Some((asked, request)) = machine.poll_request() else {
+        return Err(format!("request {id} was recorded, now there is none"));
+    };
+    if asked.0 != id {
+        return Err(format!("request {id} was recorded, now it is {}: {request:?}", asked.0));
+    }
+    let outcome = M::Outcome::restore(&mut Reader::new(outcome))
+        .map_err(|error| format!("the answer to request {id} is damaged: {error}"))?;
+    machine.handle_done(asked, outcome, now);
+    Ok(())
+}
+
+fn event<M: Machine>(
+    machine: &mut M,
+    now: Instant,
+    recorded: &str,
+    each: &mut dyn FnMut(Instant, &M::Event),
+) -> Result<(), String> {
+    let Some(event) = machine.poll_event() else {
+        return Err(format!("event {recorded} was recorded, now there is none"));
+    };
+    let got = format!("{event:?}");
+    if got != recorded {
+        return Err(format!("event {recorded} was recorded, now it is {got}"));
+    }
+    each(now, &event);
+    Ok(())
+}
+
+fn describe(bytes: &[u8]) -> String {
+    match Frame::parse(bytes) {
+        Ok((frame, _)) => {
+            let kind = Kind::from_number(frame.kind);
+            let name = kind.map_or_else(|| frame.kind.to_string(), |kind| format!("{kind:?}"));
+            format!("{name} seq {} ({} bytes)", frame.seq, bytes.len())
+        }
+        Err(_) => format!("{} bytes that are no frame", bytes.len()),
+    }
+}
+
+enum Step {
+    Sent { packet: u64, bytes: Vec<u8> },
+    Record { packet: u64, record: Record },
+}
+
+/// Everything of the file but the inbound packets, in order.
+#[derive(Debug)]
+struct Script {
+    packets: Packets,
+}
+
+impl Script {
+    fn open(path: &Path) -> Result<Self, CaptureError> {
+        Ok(Self { packets: Packets::open(path)? })
+    }
+
+    fn next(&mut self) -> Result<Option<Step>, CaptureError> {
+        while let Some(packet) = self.packets.next()? {
+            let number = self.packets.number;
+            match packet.link_type {
+                RECORDS_LINK_TYPE => {
+                    let record = Record::parse(&packet.data).map_err(|source| {
+                        let path = self.packets.path.clone();
+                        CaptureError::Damaged { path, packet: number, source }
+                    })?;
+                    return Ok(Some(Step::Record { packet: number, record }));
+                }
+                FRAMES_LINK_TYPE if packet.direction == Some(Direction::Outbound) => {
+                    return Ok(Some(Step::Sent { packet: number, bytes: packet.data }));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The inbound packets as one stream of bytes, each checked against its record.
+#[derive(Debug)]
+struct Inbound {
+    packets: Packets,
+    bytes: VecDeque<u8>,
+}
+
+type Taken = Result<Vec<u8>, (u64, String)>;
+
+impl Inbound {
+    fn open(path: &Path) -> Result<Self, CaptureError> {
+        Ok(Self { packets: Packets::open(path)?, bytes: VecDeque::new() })
+    }
+
+    fn take(&mut self, len: usize) -> Result<Taken, CaptureError> {
+        while self.bytes.len() < len {
+            let Some(packet) = self.packets.next()? else {
+                let missing = len.saturating_sub(self.bytes.len());
+                let number = self.packets.number;
+                return Ok(Err((number, format!("{missing} inbound bytes are missing"))));
+            };
+            let inbound = packet.link_type == FRAMES_LINK_TYPE
+                && packet.direction == Some(Direction::Inbound);
+            if !inbound {
+                continue;
+            }
+            let number = self.packets.number;
+            let crc = crc32fast::hash(&packet.data);
+            if self.recorded_crc()? != Some(crc) {
+                let what = format!("inbound {} is not what was recorded", describe(&packet.data));
+                return Ok(Err((number, what)));
+            }
+            self.bytes.extend(packet.data);
+        }
+        Ok(Ok(self.bytes.drain(..len).collect()))
+    }
+
+    /// The record behind an inbound packet has the CRC of what arrived.
+    fn recorded_crc(&mut self) -> Result<Option<u32>, CaptureError> {
+        let record = self.packets.next()?;
+        Ok(record.and_then(|packet| match Record::parse(&packet.data) {
+            Ok(Record::Arrived(crc)) => Some(crc),
+            _ => None,
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Packets {
+    path: PathBuf,
+    reader: PcapngReader,
+    number: u64,
+}
+
+impl Packets {
+    fn open(path: &Path) -> Result<Self, CaptureError> {
+        let reader = PcapngReader::open(path).map_err(|source| CaptureError::Unreadable {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok(Self { path: path.to_owned(), reader, number: 0 })
+    }
+
+    fn next(&mut self) -> Result<Option<Packet>, CaptureError> {
+        let packet = self.reader.next_packet().map_err(|source| CaptureError::Unreadable {
+            path: self.path.clone(),
+            source: Box::new(source),
+        })?;
+        if packet.is_some() {
+            self.number = self.number.saturating_add(1);
+        }
+        Ok(packet)
+    }
+}

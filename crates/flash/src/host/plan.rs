@@ -1,0 +1,223 @@
+//! What is still to send, and what is under way.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use crate::blocks::{Block, BlockMap, BlockSet};
+use crate::session::{Channel, Slice};
+use crate::wire::{Need, Writer};
+
+/// A block that is begun and not wholly acknowledged.
+#[derive(Debug)]
+struct Open {
+    block: Block,
+    /// Its bytes, once the image's file gave them.
+    bytes: Option<Vec<u8>>,
+    /// Bytes sent for the first time.
+    sent: u32,
+    acked: u32,
+}
+
+/// The blocks that the device needs: waiting, open, done.
+#[derive(Debug)]
+pub(super) struct Plan {
+    map: BlockMap,
+    needed: BlockSet,
+    /// Where the search for the next needed block goes on.
+    cursor: u32,
+    open: BTreeMap<u32, Open>,
+    lost: VecDeque<Slice>,
+    answered: Vec<bool>,
+    kept: Vec<u8>,
+    planned: BlockSet,
+    sent_blocks: u32,
+    payload_bytes: u64,
+}
+
+impl Plan {
+    pub(super) fn new(map: BlockMap) -> Self {
+        let blocks = map.block_count();
+        let segments = usize::from(map.segment_count());
+        Self {
+            needed: BlockSet::with_room_for(blocks),
+            planned: BlockSet::with_room_for(blocks),
+            cursor: 0,
+            open: BTreeMap::new(),
+            lost: VecDeque::new(),
+            answered: alloc::vec![false; segments],
+            kept: Vec::new(),
+            sent_blocks: 0,
+            payload_bytes: 0,
+            map,
+        }
+    }
+
+    pub(super) const fn map(&self) -> &BlockMap {
+        &self.map
+    }
+
+    /// Takes the device's answer; returns whether it makes sense.
+    pub(super) fn need(&mut self, need: &Need) -> bool {
+        let blocks = self.map.page_blocks(need.segment, need.page);
+        if blocks == 0 {
+            return false;
+        }
+        for index in 0..blocks {
+            let byte = need
+                .bitmap
+                .get(usize::try_from(index / 8).unwrap_or(usize::MAX));
+            let wanted = byte.is_some_and(|byte| byte & (1 << (index % 8)) != 0);
+            let block = self.map.in_page(need.segment, need.page, index);
+            if let Some(block) = block.filter(|_| wanted) {
+                self.needed.insert(block.number);
+                self.planned.insert(block.number);
+                self.cursor = self.cursor.min(block.number);
+            }
+        }
+        if need.last {
+            if let Some(answered) = self.answered.get_mut(usize::from(need.segment)) {
+                *answered = true;
+            }
+            if need.kept {
+                self.kept.push(need.segment);
+            }
+        }
+        true
+    }
+
+    /// Whether every segment was answered and every needed block has arrived.
+    pub(super) fn is_complete(&self) -> bool {
+        self.answered.iter().all(|answered| *answered)
+            && self.needed.is_empty()
+            && self.open.is_empty()
+    }
+
+    pub(super) fn blocks_needed(&self) -> u32 {
+        self.planned.len()
+    }
+
+    pub(super) const fn blocks_sent(&self) -> u32 {
+        self.sent_blocks
+    }
+
+    pub(super) const fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
+    }
+
+    /// The next block to begin, if the device's window has room for it.
+    pub(super) fn begin(&mut self, window: u32) -> Option<Block> {
+        let open: u32 = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
+        let room = window.checked_div(self.map.block_bytes()).unwrap_or(0);
+        if open >= room {
+            return None;
+        }
+        let number = self.needed.next_from(self.cursor)?;
+        let block = self.map.by_number(number)?;
+        self.needed.remove(number);
+        self.cursor = number;
+        self.open.insert(
+            number,
+            Open {
+                block,
+                bytes: None,
+                sent: 0,
+                acked: 0,
+            },
+        );
+        Some(block)
+    }
+
+    /// The image's file gave a block's bytes.
+    pub(super) fn loaded(&mut self, number: u32, bytes: Vec<u8>) {
+        if let Some(open) = self.open.get_mut(&number) {
+            open.bytes = Some(bytes);
+        }
+    }
+
+    /// A slice is lost: it goes out again before anything new.
+    pub(super) fn lost(&mut self, slice: Slice) {
+        self.lost.push_back(slice);
+    }
+
+    /// A slice has arrived.
+    pub(super) fn acked(&mut self, number: u32, len: u32) {
+        let Some(open) = self.open.get_mut(&number) else {
+            return;
+        };
+        open.acked = open.acked.saturating_add(len);
+        if open.acked >= open.block.bytes {
+            self.open.remove(&number);
+            self.sent_blocks = self.sent_blocks.saturating_add(1);
+        }
+    }
+
+    /// The next slice to send, and its payload; lost ones first, cut to the size of now.
+    pub(super) fn next_slice(&mut self, channel: &Channel, max: usize) -> Option<(Slice, Vec<u8>)> {
+        while let Some(Slice::Block {
+            number,
+            offset,
+            len,
+        }) = self.lost.pop_front()
+        {
+            let Some(open) = self.open.get(&number) else {
+                continue;
+            };
+            let now = len.min(bytes_now(channel, max, len));
+            let rest = len.saturating_sub(now);
+            if rest > 0 {
+                let offset = offset.saturating_add(now);
+                self.lost.push_front(Slice::Block {
+                    number,
+                    offset,
+                    len: rest,
+                });
+            }
+            let payload = payload(open, offset, now)?;
+            return Some((
+                Slice::Block {
+                    number,
+                    offset,
+                    len: now,
+                },
+                payload,
+            ));
+        }
+        let ready = |open: &&mut Open| open.bytes.is_some() && open.sent < open.block.bytes;
+        let open = self.open.values_mut().find(ready)?;
+        let left = open.block.bytes.saturating_sub(open.sent);
+        let len = left.min(bytes_now(channel, max, left));
+        let slice = Slice::Block {
+            number: open.block.number,
+            offset: open.sent,
+            len,
+        };
+        let payload = payload(open, open.sent, len)?;
+        open.sent = open.sent.saturating_add(len);
+        self.payload_bytes = self.payload_bytes.saturating_add(u64::from(len));
+        Some((slice, payload))
+    }
+}
+
+/// The size of the next slice when `left` bytes are to go: the tail is shared evenly, so that no
+/// frame carries a handful of bytes.
+fn bytes_now(channel: &Channel, max: usize, left: u32) -> u32 {
+    let left = usize::try_from(left).unwrap_or(usize::MAX);
+    let size = channel.slice_bytes(max.min(left));
+    let size = if size < left && left < size.saturating_mul(2) {
+        channel.slice_bytes(size.min((left / 2).next_multiple_of(64)))
+    } else {
+        size
+    };
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+/// Payload of a `DATA` frame: the address, then the bytes.
+fn payload(open: &Open, offset: u32, len: u32) -> Option<Vec<u8>> {
+    let from = usize::try_from(offset).ok()?;
+    let to = from.checked_add(usize::try_from(len).ok()?)?;
+    let data = open.bytes.as_ref()?.get(from..to)?;
+    let address = open.block.address().checked_add(offset / 64)?;
+    let mut out = Vec::with_capacity(data.len().saturating_add(4));
+    Writer::new(&mut out).u32(address).bytes(data);
+    Some(out)
+}

@@ -14,7 +14,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry called `name`. Any bytes will do: names of no known encoding are removed like others.
+    /// An entry called `name`. Any bytes will do: names of no known encoding are removed like
+    /// others.
     pub fn new(name: impl AsRef<OsStr>, kind: EntryKind) -> Self {
         Self {
             name: name.as_ref().as_bytes().to_vec(),

@@ -37,7 +37,10 @@ pub enum ResetError {
         what: Protected,
     },
     /// Nothing in the root says that it is a state root.
-    #[error("`{}` does not look like a state root: none of {known} is a directory in it", root.display())]
+    #[error(
+        "`{}` does not look like a state root: none of {known} is a directory in it",
+        root.display()
+    )]
     RootUnknown {
         /// The root as given.
         root: PathBuf,

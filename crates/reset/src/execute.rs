@@ -21,12 +21,12 @@ use crate::trash::Trash;
 
 /// Resets the state root `root` by `planned`, which must be the plan for what is there now.
 ///
-/// Where a reset has begun, it is finished instead, with whatever has come since. With nothing to remove, the
-/// root stays untouched.
+/// Where a reset has begun, it is finished instead, with whatever has come since. With nothing to
+/// remove, the root stays untouched.
 ///
 /// # Errors
-/// Any refusal of [`survey`](crate::survey()), `PlanStale` if the tree is another: nothing has changed.
-/// [`ResetError::Midway`] once the intent may be durable: the next run finishes.
+/// Any refusal of [`survey`](crate::survey()), `PlanStale` if the tree is another: nothing has
+/// changed. [`ResetError::Midway`] once the intent may be durable: the next run finishes.
 pub fn execute(
     root: &Path,
     planned: &Plan,
@@ -55,7 +55,8 @@ pub fn execute_with(
             resumed: true,
             kept: survey.kept_digest,
         },
-        // Damaged, but targets have moved: a new record takes its place, for the case of another cut.
+        // Damaged, but targets have moved: a new record takes its place, for the case of another
+        // cut.
         Standing::Begun(None) => {
             let intent = Intent::new(&found, survey.kept_digest);
             intent
@@ -182,8 +183,8 @@ impl Forward<'_> {
         })
     }
 
-    /// Moves away and deletes until a look at the root finds no target and the trash is empty; returns what
-    /// that look found.
+    /// Moves away and deletes until a look at the root finds no target and the trash is empty;
+    /// returns what that look found.
     fn remove_all(
         &mut self,
         trash: &mut Trash,
@@ -222,7 +223,8 @@ impl Forward<'_> {
         })
     }
 
-    /// Takes back the intent, durably, and removes the reserved directory.
+    /// Takes back the intent and removes the reserved directory, durably: no file system keeps the
+    /// second and loses the first.
     fn close(&mut self, reserved: &Directory) -> Result<(), ResetError> {
         let fail = |op, uri| move |errno| ResetError::io(op, uri, errno);
         const INTENT_URI: &str = "state:/.nx-reset/intent";
@@ -230,9 +232,6 @@ impl Forward<'_> {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(fail("unlink", INTENT_URI)(errno)),
         }
-        self.ops
-            .sync(reserved.as_fd())
-            .map_err(fail("fsync", INTENT_URI))?;
         let root = self.root.directory();
         self.ops
             .rmdir(root.as_fd(), RESERVED)

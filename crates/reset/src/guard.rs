@@ -14,8 +14,8 @@ use crate::limits::PASSWD_BYTES_MAX;
 
 /// Why the directory `root` must never be reset, if there is a reason.
 ///
-/// Directories are compared by what they are, not by how they are written, so neither `..` nor a bind
-/// mount nor another spelling gets past.
+/// Directories are compared by what they are, not by how they are written, so neither `..` nor a
+/// bind mount nor another spelling gets past.
 pub(crate) fn protected(root: &Identity) -> Result<Option<Protected>, Errno> {
     if is_at(root, Path::new("/")) {
         return Ok(Some(Protected::FileSystemRoot));

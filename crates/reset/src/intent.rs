@@ -28,9 +28,9 @@ const FORMAT: &str = "nx-reset-intent/1";
 
 /// What a reset that began is about to do: durable before the first change, gone after the last.
 ///
-/// Text: a format line, the hash of the plan, the digest of the kept set, the plan's canonical lines,
-/// and a last line with the SHA-256 of all before it. No time and no host, so that the same tree gives the
-/// same bytes.
+/// Text: a format line, the hash of the plan, the digest of the kept set, the plan's canonical
+/// lines, and a last line with the SHA-256 of all before it. No time and no host, so that the same
+/// tree gives the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Intent {
     pub(crate) plan_hash: Digest,
@@ -88,8 +88,8 @@ impl Intent {
     /// Makes the intent durable in a state root.
     ///
     /// # Errors
-    /// As they are before the intent can be seen: nothing has changed. [`ResetError::Midway`] after: it
-    /// may or may not survive a power cut, and a run that finds it finishes.
+    /// As they are before the intent can be seen: nothing has changed. [`ResetError::Midway`]
+    /// after: it may or may not survive a power cut, and a run that finds it finishes.
     pub(crate) fn write(&self, ops: &mut dyn Ops, root: &Directory) -> Result<(), ResetError> {
         let reserved = ensure(ops, root, RESERVED, RESERVED_URI)?;
         let fail = |op| move |errno| ResetError::io(op, INTENT_URI, errno);
@@ -137,7 +137,8 @@ pub(crate) enum Standing {
 impl Standing {
     /// Looks at a state root.
     ///
-    /// An intent that cannot be read counts only if the trash is there too: then targets have moved.
+    /// An intent that cannot be read counts only if the trash is there too: then targets have
+    /// moved.
     pub(crate) fn of(root: &Directory) -> Result<Self, ResetError> {
         let reserved = match root.open(RESERVED) {
             Ok(reserved) => reserved,

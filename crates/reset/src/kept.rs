@@ -249,8 +249,8 @@ impl Reader {
 
     /// Hashes a file's size and its blocks that are not all zero, with where they are.
     ///
-    /// Holes are skipped, so a file of a tebibyte that holds nothing costs nothing; written zeros are
-    /// skipped as well, so that the digest does not depend on where the file system has holes.
+    /// Holes are skipped, so a file of a tebibyte that holds nothing costs nothing; written zeros
+    /// are skipped as well, so that the digest does not depend on where the file system has holes.
     fn contents(&mut self, file: &OwnedFd) -> Result<(), Errno> {
         let grain = u64::try_from(READ_BYTES).unwrap_or(u64::MAX);
         let mut inner = Sha256::new();

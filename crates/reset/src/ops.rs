@@ -36,8 +36,8 @@ pub trait Ops: fmt::Debug {
     /// Removes an empty directory.
     fn rmdir(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno>;
 
-    /// Lets the owner read, change and search a directory that is about to be deleted; `dir` may have
-    /// been opened as a mere path.
+    /// Lets the owner read, change and search a directory that is about to be deleted; `dir` may
+    /// have been opened as a mere path.
     fn unseal(&mut self, dir: BorrowedFd<'_>) -> Result<(), Errno>;
 }
 
@@ -95,8 +95,8 @@ impl Ops for System {
     }
 
     fn unseal(&mut self, dir: BorrowedFd<'_>) -> Result<(), Errno> {
-        // The mode of a path handle changes only by name; this name leads to the handle's own inode,
-        // whatever has happened to the directory's name since.
+        // The mode of a path handle changes only by name; this name leads to the handle's own
+        // inode, whatever has happened to the directory's name since.
         let handle = format!("/proc/self/fd/{}", dir.as_raw_fd());
         rustix::fs::chmodat(CWD, handle.as_str(), Mode::RWXU, AtFlags::empty())
     }

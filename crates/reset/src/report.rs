@@ -43,8 +43,8 @@ pub struct Report {
     pub kept_digest: Digest,
     /// Entries in the kept set.
     pub kept_entries: u64,
-    /// Whether the kept set is another than when an interrupted reset began: the device ran meanwhile, or
-    /// something is wrong. Never true when not resumed.
+    /// Whether the kept set is another than when an interrupted reset began: the device ran
+    /// meanwhile, or something is wrong. Never true when not resumed.
     pub kept_changed_since_start: bool,
     /// Files below `state:/trust/installed`, which survive: the first 256.
     pub trust_roots: Vec<TrustRoot>,

@@ -14,8 +14,8 @@ use crate::root::{Lock, Root};
 /// Writes nothing. Holds a shared lock while it looks.
 ///
 /// # Errors
-/// Any refusal of `docs/provisioning/factory-reset.md`, "Refusals"; `Locked` while a reset runs. Where a
-/// reset has begun, only what protects the root itself is refused.
+/// Any refusal of `docs/provisioning/factory-reset.md`, "Refusals"; `Locked` while a reset runs.
+/// Where a reset has begun, only what protects the root itself is refused.
 pub fn survey(root: &Path) -> Result<Survey, ResetError> {
     Ok(look(&Root::open(root, Lock::Looking)?, &Policy::FACTORY)?.survey)
 }

@@ -16,12 +16,12 @@ use crate::uri;
 
 const TRASH_URI: &str = "state:/.nx-reset/trash";
 
-/// The reset's own directory, with the trash in it: what has left the state's name space and waits to be
-/// deleted.
+/// The reset's own directory, with the trash in it: what has left the state's name space and waits
+/// to be deleted.
 ///
-/// Deleting is flat. A directory found inside another is moved up into the trash under a number, so depth
-/// becomes breadth: whatever the tree, two directories are open at once and memory is constant. The numbers in
-/// the trash are the stack that a recursion would have had.
+/// Deleting is flat. A directory found inside another is moved up into the trash under a number, so
+/// depth becomes breadth: whatever the tree, two directories are open at once and memory is
+/// constant. The numbers in the trash are the stack that a recursion would have had.
 #[derive(Debug)]
 pub(crate) struct Trash {
     reserved: Rc<Directory>,
@@ -49,7 +49,8 @@ impl Trash {
             _ => {}
         }
         let directory = intent::ensure(ops, &reserved, TRASH, TRASH_URI)?;
-        // Before anything moves in: else a cut could take the trash and leave what it held half deleted.
+        // Before anything moves in: else a cut could take the trash and leave what it held half
+        // deleted.
         ops.sync(reserved.as_fd())
             .map_err(|errno| ResetError::io("fsync", "state:/.nx-reset", errno))?;
         let mut next = 0_u64;
@@ -135,8 +136,6 @@ impl Trash {
             .map_err(|fault| fault.at("getdents", RESERVED_URI))?;
         for _ in 0..PASSES_MAX {
             if !self.pass(ops, observer)? {
-                ops.sync(self.directory.as_fd())
-                    .map_err(|errno| ResetError::io("fsync", TRASH_URI, errno))?;
                 return Ok(());
             }
         }
@@ -146,7 +145,7 @@ impl Trash {
         })
     }
 
-    /// Removes the empty trash.
+    /// Removes the empty trash, durably: with it go all the deletions that emptied it.
     pub(crate) fn remove(self, ops: &mut dyn Ops) -> Result<Rc<Directory>, ResetError> {
         ops.rmdir(self.reserved.as_fd(), TRASH)
             .map_err(|errno| ResetError::io("rmdir", TRASH_URI, errno))?;
@@ -353,8 +352,8 @@ fn in_trash(names: &[&CStr]) -> String {
     path
 }
 
-/// The number that a name in the trash is; `None` for other names, and for numbers that no count from zero
-/// reaches, which are names like any other.
+/// The number that a name in the trash is; `None` for other names, and for numbers that no count
+/// from zero reaches, which are names like any other.
 fn number_of(name: &CStr) -> Option<u64> {
     const COUNTED_MAX: u64 = 1 << 53;
     let text = name.to_str().ok()?;

@@ -1,5 +1,5 @@
-//! Sizes that exhaust a stack, a descriptor table or a memory, one after the other in a process of their
-//! own, so that what is measured is the reset's.
+//! Sizes that exhaust a stack, a descriptor table or a memory, one after the other in a process of
+//! their own, so that what is measured is the reset's.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

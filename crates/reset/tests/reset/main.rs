@@ -15,6 +15,7 @@ mod mounts;
 mod persistence;
 mod proof;
 mod races;
+mod recording;
 mod refusals;
 mod resume;
 mod shapes;

@@ -1,4 +1,5 @@
-//! A mount is never crossed: refused before anything changes, or the stop of a reset that goes on later.
+//! A mount is never crossed: refused before anything changes, or the stop of a reset that goes on
+//! later.
 
 use std::fs;
 use std::path::{Path, PathBuf};

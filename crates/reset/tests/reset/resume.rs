@@ -57,7 +57,8 @@ fn a_resumed_reset_needs_no_known_entry() {
     state.reset_watched(&mut late).unwrap_err();
     assert_eq!(state.top(), [".nx-reset"]);
     assert!(!state.at(INTENT).exists());
-    // The intent is gone, so the reset was done; what is left is litter in a directory that holds nothing else.
+    // The intent is gone, so the reset was done; what is left is litter in a directory that holds
+    // nothing else.
     assert!(matches!(
         state.plan().unwrap_err(),
         ResetError::RootUnknown { .. }

@@ -173,7 +173,8 @@ pub(crate) fn snapshot(root: &Path) -> Snapshot {
     facts
 }
 
-/// Whether the machine lets us do what only root may; a test that needs it says that it was skipped.
+/// Whether the machine lets us do what only root may; a test that needs it says that it was
+/// skipped.
 pub(crate) fn is_root(claim: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {

@@ -26,6 +26,7 @@ mod layers;
 mod listener;
 mod options;
 mod params;
+pub mod pcapng;
 #[cfg(target_os = "linux")]
 pub mod ports;
 #[cfg(target_os = "linux")]
@@ -51,6 +52,7 @@ pub use drivers::loopback;
 #[cfg(target_os = "linux")]
 pub use drivers::tcp;
 pub use error::TransportError;
+pub use layers::{Captured, Slow, Slowness, lossy};
 pub use options::{AttachDevice, OpenOptions};
 pub use params::Params;
 pub use registry::{Driver, DriverRequest, Key, Layer, LayerRequest, layers, open, schemes};

@@ -408,3 +408,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

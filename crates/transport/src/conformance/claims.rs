@@ -76,6 +76,8 @@ fn caps_and_clock_agree_and_stay(ends: Ends) -> Outcome {
                 return Err("`Caps::virtual_time` and the clock contradict each other".to_owned());
             }
             end.transfer(b"ping", &mut [0; 4])?;
+            end.say_done();
+            end.idle_until_other_done()?;
             if end.link().caps() == before {
                 Ok(())
             } else {
@@ -84,6 +86,7 @@ fn caps_and_clock_agree_and_stay(ends: Ends) -> Outcome {
         },
         |mut end| {
             end.transfer(b"pong", &mut [0; 4])?;
+            end.say_done();
             end.idle_until_other_done()
         },
     )

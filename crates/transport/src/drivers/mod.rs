@@ -3,6 +3,7 @@
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 pub mod loopback;
+mod replay;
 #[cfg(target_os = "linux")]
 mod serial;
 #[cfg(target_os = "linux")]

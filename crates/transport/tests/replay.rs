@@ -119,13 +119,13 @@ fn what_answers_nothing_comes_at_its_recorded_time() {
     let mut writer = Writer::create(&path).unwrap();
     let link = writer.add_interface(LINK_BYTES, "x").unwrap();
     writer
-        .packet(link, 100, Direction::Outbound, b"?", None)
+        .packet(link, 100, Some(Direction::Outbound), b"?", None)
         .unwrap();
     writer
-        .packet(link, 200, Direction::Inbound, b"busy", None)
+        .packet(link, 200, Some(Direction::Inbound), b"busy", None)
         .unwrap();
     writer
-        .packet(link, 500_200, Direction::Inbound, b"busy", None)
+        .packet(link, 500_200, Some(Direction::Inbound), b"busy", None)
         .unwrap();
     let mut link = open(&format!("replay:{}", path.display())).unwrap();
     let mut inp = [0; 16];
@@ -153,8 +153,11 @@ fn a_capture_holds_what_passed_with_direction_and_time() {
             }
         })
         .collect();
-    assert_eq!(packets[0], (0, Direction::Outbound, b"one".to_vec()));
-    assert_eq!(packets[1], (1_000_000, Direction::Inbound, b"<3>".to_vec()));
+    assert_eq!(packets[0], (0, Some(Direction::Outbound), b"one".to_vec()));
+    assert_eq!(
+        packets[1],
+        (1_000_000, Some(Direction::Inbound), b"<3>".to_vec())
+    );
     assert_eq!(packets.len(), 6);
 }
 
@@ -187,7 +190,7 @@ fn what_cannot_be_replayed_says_why() {
     let mut writer = Writer::create(&path).unwrap();
     let link = writer.add_interface(LINK_BYTES, "x").unwrap();
     writer
-        .packet_cut(link, 0, Direction::Inbound, b"head", 900, None)
+        .packet_cut(link, 0, Some(Direction::Inbound), b"head", 900, None)
         .unwrap();
     assert!(error(port.clone()).contains("without its payloads"));
     assert!(error(format!("{port}?side=both")).contains("not host or device"));

@@ -1,13 +1,12 @@
 //! `replay:FILE`, which plays the other side of a captured session.
 
-use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::time::Duration;
 
-use crate::pcapng::{Block, Direction, LINK_BYTES, Packet, Reader};
+use crate::pcapng::{Direction, LINK_BYTES, Packet, Reader};
 use crate::registry::{Driver, DriverRequest, Key};
 use crate::virtual_clock::TICK;
 use crate::{Caps, Clock, Moved, Party, Transport, TransportError, VirtualClock};
@@ -35,9 +34,7 @@ const GRACE: Duration = Duration::from_secs(1);
 struct Replay {
     port: String,
     party: Party,
-    script: Reader<BufReader<File>>,
-    /// The interfaces that hold the bytes of the link.
-    links: BTreeSet<u32>,
+    script: Reader,
     /// The direction of the packets that are ours.
     ours: Direction,
     /// The next of the other side's packets; none before it has been looked for, and at the end.
@@ -85,7 +82,6 @@ fn open(request: &DriverRequest<'_>) -> Result<Box<dyn Transport>, TransportErro
         party: VirtualClock::new().register(&port),
         script: Reader::new(BufReader::new(file), request.target),
         port,
-        links: BTreeSet::new(),
         ours,
         next: None,
         ended: false,
@@ -106,29 +102,20 @@ impl Replay {
     /// Finds the next of the other side's packets, or the end.
     fn look_ahead(&mut self) -> Result<(), TransportError> {
         while self.next.is_none() && !self.ended {
-            let packet = match self.script.next().transpose()? {
-                None => {
-                    self.next = Some(self.cue(None, self.newest_us));
-                    self.ended = true;
-                    return Ok(());
-                }
-                Some(Block::Interface(interface)) => {
-                    if interface.link_type == LINK_BYTES {
-                        self.links.insert(interface.id);
-                    }
-                    continue;
-                }
-                Some(Block::Packet(packet)) => packet,
+            let Some(packet) = self.script.next_packet()? else {
+                self.next = Some(self.cue(None, self.newest_us));
+                self.ended = true;
+                return Ok(());
             };
-            if !self.links.contains(&packet.interface) {
+            if packet.link_type != LINK_BYTES {
                 continue;
             }
             self.newest_us = self.newest_us.max(packet.time_us);
             self.last_recorded_us.get_or_insert(packet.time_us);
             let length = u64::from(packet.original_bytes);
-            if packet.direction == self.ours {
+            if packet.direction == Some(self.ours) {
                 self.ours_recorded = self.ours_recorded.saturating_add(length);
-            } else if packet.direction != Direction::Unknown {
+            } else if packet.direction.is_some() {
                 if u64::try_from(packet.data.len()) != Ok(length) {
                     return Err(TransportError::Unsupported {
                         port: self.port.clone(),

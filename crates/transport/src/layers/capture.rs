@@ -1,6 +1,5 @@
 //! `capture+`, which writes down what passes.
 
-use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ inventory::submit! {
 pub struct Captured<T> {
     inner: T,
     path: String,
-    writer: Writer<File>,
+    writer: Writer,
     interface: u32,
     start: Duration,
     clock: Clock,
@@ -55,7 +54,7 @@ impl<T: Transport> Captured<T> {
         let time = self.clock.now().saturating_sub(self.start);
         let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.writer
-            .packet(self.interface, time_us, direction, bytes, None)
+            .packet(self.interface, time_us, Some(direction), bytes, None)
             .map_err(|error| TransportError::io("capture", &self.path, error))
     }
 }

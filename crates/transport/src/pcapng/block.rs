@@ -49,10 +49,12 @@ pub struct Interface {
 pub struct Packet {
     /// The number of its interface.
     pub interface: u32,
+    /// What the packets of that interface are.
+    pub link_type: u16,
     /// When, in microseconds since the capture's zero.
     pub time_us: u64,
-    /// Which way it went.
-    pub direction: Direction,
+    /// Which way it went, if that was recorded.
+    pub direction: Option<Direction>,
     /// Its bytes, as far as they were kept.
     pub data: Vec<u8>,
     /// How many bytes it had.
@@ -62,11 +64,8 @@ pub struct Packet {
 }
 
 /// Which way a packet went, seen from where it was captured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Neither, or not known.
-    #[default]
-    Unknown,
     /// It came in.
     Inbound,
     /// It went out.
@@ -74,18 +73,17 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The two lowest bits of a packet's flags.
-    pub(super) const fn from_flags(flags: u32) -> Self {
+    /// From the two lowest bits of a packet's flags.
+    pub(super) const fn from_flags(flags: u32) -> Option<Self> {
         match flags & 0b11 {
-            0b01 => Self::Inbound,
-            0b10 => Self::Outbound,
-            _ => Self::Unknown,
+            0b01 => Some(Self::Inbound),
+            0b10 => Some(Self::Outbound),
+            _ => None,
         }
     }
 
     pub(super) const fn flags(self) -> u32 {
         match self {
-            Self::Unknown => 0b00,
             Self::Inbound => 0b01,
             Self::Outbound => 0b10,
         }

@@ -1,6 +1,8 @@
 //! Reads captures.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 
 use crate::TransportError;
 use crate::pcapng::block::{BYTE_ORDER, Block, Direction, Interface, Packet, kind, option};
@@ -13,16 +15,23 @@ const BLOCK_BYTES_MIN: u32 = 12;
 ///
 /// Yields one error and then ends when the file is damaged, cut short, or no capture.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct Reader<R = BufReader<File>> {
     input: R,
     name: String,
     offset: u64,
     big_endian: bool,
-    interfaces: Vec<Resolution>,
+    interfaces: Vec<Described>,
     /// The first number of the current section's interfaces.
     base: u32,
     started: bool,
     ended: bool,
+}
+
+/// What a packet must know of its interface.
+#[derive(Clone, Copy, Debug)]
+struct Described {
+    link_type: u16,
+    resolution: Resolution,
 }
 
 /// How an interface counts time.
@@ -37,6 +46,18 @@ enum Resolution {
 /// Why a block is no good; the reader knows where it is.
 type Damage = &'static str;
 
+impl Reader {
+    /// Opens the capture at `path`.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be opened. What it holds is looked at later.
+    pub fn open(path: &Path) -> Result<Self, TransportError> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| TransportError::io("open", &name, error))?;
+        Ok(Self::new(BufReader::new(file), &name))
+    }
+}
+
 impl<R: Read> Reader<R> {
     /// Reads `input`; `name` is for messages. Hand in a buffered input.
     pub fn new(input: R, name: &str) -> Self {
@@ -50,6 +71,19 @@ impl<R: Read> Reader<R> {
             started: false,
             ended: false,
         }
+    }
+
+    /// The next packet; none at the end of the file, and after an error.
+    ///
+    /// # Errors
+    /// `BadCapture` where the file is damaged, `Io` when it cannot be read.
+    pub fn next_packet(&mut self) -> Result<Option<Packet>, TransportError> {
+        while let Some(block) = self.next().transpose()? {
+            if let Block::Packet(packet) = block {
+                return Ok(Some(packet));
+            }
+        }
+        Ok(None)
     }
 
     fn next_block(&mut self) -> Result<Option<Block>, TransportError> {
@@ -160,7 +194,10 @@ impl<R: Read> Reader<R> {
                 _ => {}
             }
         }
-        self.interfaces.push(resolution);
+        self.interfaces.push(Described {
+            link_type,
+            resolution,
+        });
         let id = self.base.saturating_add(index);
         Ok(Block::Interface(Interface {
             id,
@@ -175,7 +212,7 @@ impl<R: Read> Reader<R> {
             big_endian: self.big_endian,
         };
         let interface = fields.u32()?;
-        let resolution = usize::try_from(interface)
+        let described = *usize::try_from(interface)
             .ok()
             .and_then(|index| self.interfaces.get(index))
             .ok_or("a packet of an interface that was not described")?;
@@ -185,7 +222,7 @@ impl<R: Read> Reader<R> {
         let data = fields
             .padded(usize::try_from(kept).unwrap_or(usize::MAX))?
             .to_vec();
-        let (mut direction, mut comment) = (Direction::Unknown, None);
+        let (mut direction, mut comment) = (None, None);
         while let Some((number, value)) = fields.option()? {
             match number {
                 option::FLAGS => {
@@ -196,10 +233,12 @@ impl<R: Read> Reader<R> {
                 _ => {}
             }
         }
-        let time_us = resolution.microseconds(time);
+        let time_us = described.resolution.microseconds(time);
         let interface = self.base.saturating_add(interface);
+        let link_type = described.link_type;
         Ok(Block::Packet(Packet {
             interface,
+            link_type,
             time_us,
             direction,
             data,

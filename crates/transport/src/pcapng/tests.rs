@@ -7,15 +7,15 @@ fn capture() -> Vec<u8> {
     let link = writer.add_interface(LINK_BYTES, "unix:/x").unwrap();
     let machine = writer.add_interface(148, "machine").unwrap();
     writer
-        .packet(link, 5, Direction::Outbound, b"hello", None)
+        .packet(link, 5, Some(Direction::Outbound), b"hello", None)
         .unwrap();
     writer
-        .packet(machine, 1 << 40, Direction::Unknown, b"", Some("why"))
+        .packet(machine, 1 << 40, None, b"", Some("why"))
         .unwrap();
     writer
-        .packet_cut(link, 7, Direction::Inbound, b"abcd", 900, Some("cut"))
+        .packet_cut(link, 7, Some(Direction::Inbound), b"abcd", 900, Some("cut"))
         .unwrap();
-    writer.into_inner().unwrap()
+    writer.finish().unwrap()
 }
 
 fn read(bytes: &[u8]) -> Result<Vec<Block>, crate::TransportError> {
@@ -38,8 +38,9 @@ fn what_was_written_is_read() {
         blocks[3],
         Block::Packet(Packet {
             interface: 1,
+            link_type: 148,
             time_us: 1 << 40,
-            direction: Direction::Unknown,
+            direction: None,
             data: Vec::new(),
             original_bytes: 0,
             comment: Some("why".to_owned()),
@@ -50,7 +51,7 @@ fn what_was_written_is_read() {
     };
     assert_eq!(
         (last.direction, last.original_bytes),
-        (Direction::Inbound, 900)
+        (Some(Direction::Inbound), 900)
     );
     assert_eq!(last.data, b"abcd");
 }
@@ -61,7 +62,7 @@ fn bytes_are_those_of_the_specification() {
     let mut writer = Writer::new(Vec::new()).unwrap();
     writer.add_interface(147, "a").unwrap();
     writer
-        .packet(0, 0x1_0000_0002, Direction::Inbound, &[0xAA], None)
+        .packet(0, 0x1_0000_0002, Some(Direction::Inbound), &[0xAA], None)
         .unwrap();
     let want = [
         "0a0d0d0a 28000000 4d3c2b1a 0100 0000 ffffffffffffffff 0400 0200 6e780000 0000 0000 28000000",
@@ -69,7 +70,7 @@ fn bytes_are_those_of_the_specification() {
         "06000000 30000000 00000000 01000000 02000000 01000000 01000000 aa000000 0200 0400 01000000 0000 0000 30000000",
     ];
     let hex: String = writer
-        .into_inner()
+        .finish()
         .unwrap()
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -152,22 +153,14 @@ fn what_is_no_capture_says_why(#[case] bytes: &[u8], #[case] reason: &str) {
 #[test]
 fn limits_are_refused_not_broken() {
     let mut writer = Writer::new(Vec::new()).unwrap();
-    assert!(writer.packet(0, 0, Direction::Unknown, b"", None).is_err());
+    assert!(writer.packet(0, 0, None, b"", None).is_err());
     writer.add_interface(147, "").unwrap();
     let long = "x".repeat(70_000);
-    assert!(
-        writer
-            .packet(0, 0, Direction::Unknown, b"", Some(&long))
-            .is_err()
-    );
+    assert!(writer.packet(0, 0, None, b"", Some(&long)).is_err());
     let huge = vec![0; usize::try_from(BLOCK_BYTES_MAX).unwrap()];
-    assert!(
-        writer
-            .packet(0, 0, Direction::Unknown, &huge, None)
-            .is_err()
-    );
+    assert!(writer.packet(0, 0, None, &huge, None).is_err());
     // A refused packet leaves no trace.
-    assert_eq!(read(&writer.into_inner().unwrap()).unwrap().len(), 1);
+    assert_eq!(read(&writer.finish().unwrap()).unwrap().len(), 1);
 }
 
 #[cfg(unix)]

@@ -11,7 +11,7 @@ use crate::pcapng::{BLOCK_BYTES_MAX, Direction, INTERFACES_MAX};
 ///
 /// Nothing is held back: after a crash the file holds every packet whose call returned.
 #[derive(Debug)]
-pub struct Writer<W> {
+pub struct Writer<W = File> {
     out: W,
     interfaces: u32,
     block: Vec<u8>,
@@ -49,7 +49,7 @@ impl<W: Write> Writer<W> {
         writer.block.extend(u64::MAX.to_le_bytes());
         writer.push_option(option::APPLICATION, b"nx")?;
         writer.push_option(option::END, &[])?;
-        writer.finish(kind::SECTION)?;
+        writer.finish_block(kind::SECTION)?;
         Ok(writer)
     }
 
@@ -70,7 +70,7 @@ impl<W: Write> Writer<W> {
         self.push_option(option::NAME, name.as_bytes())?;
         self.push_option(option::RESOLUTION, &[6])?;
         self.push_option(option::END, &[])?;
-        self.finish(kind::INTERFACE)?;
+        self.finish_block(kind::INTERFACE)?;
         let id = self.interfaces;
         self.interfaces = id.saturating_add(1);
         Ok(id)
@@ -85,7 +85,7 @@ impl<W: Write> Writer<W> {
         &mut self,
         interface: u32,
         time_us: u64,
-        direction: Direction,
+        direction: Option<Direction>,
         data: &[u8],
         comment: Option<&str>,
     ) -> io::Result<()> {
@@ -101,7 +101,7 @@ impl<W: Write> Writer<W> {
         &mut self,
         interface: u32,
         time_us: u64,
-        direction: Direction,
+        direction: Option<Direction>,
         data: &[u8],
         original_bytes: u32,
         comment: Option<&str>,
@@ -121,12 +121,15 @@ impl<W: Write> Writer<W> {
         self.block.extend(original_bytes.max(kept).to_le_bytes());
         self.block.extend(data);
         self.pad();
-        self.push_option(option::FLAGS, &direction.flags().to_le_bytes())?;
+        self.push_option(
+            option::FLAGS,
+            &direction.map_or(0, Direction::flags).to_le_bytes(),
+        )?;
         if let Some(comment) = comment {
             self.push_option(option::COMMENT, comment.as_bytes())?;
         }
         self.push_option(option::END, &[])?;
-        self.finish(kind::PACKET)
+        self.finish_block(kind::PACKET)
     }
 
     /// The output, with everything written to it.
@@ -138,7 +141,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// What the output says.
-    pub fn into_inner(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
     }
@@ -157,7 +160,7 @@ impl<W: Write> Writer<W> {
         self.block.resize(padded, 0);
     }
 
-    fn finish(&mut self, kind: u32) -> io::Result<()> {
+    fn finish_block(&mut self, kind: u32) -> io::Result<()> {
         const AROUND: u32 = 12;
         let length = u32::try_from(self.block.len())
             .ok()

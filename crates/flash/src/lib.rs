@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod blocks;
+pub mod device;
 pub mod host;
 pub mod limits;
 pub mod machine;

@@ -115,6 +115,11 @@ impl Channel {
         self.receipt.arrived(seq, now);
     }
 
+    /// An acknowledgement is due now.
+    pub const fn urge(&mut self) {
+        self.receipt.urge();
+    }
+
     /// The next message from the peer, in order, each once.
     pub fn next_message(&mut self) -> Option<Vec<u8>> {
         self.inbox.next()

@@ -1,0 +1,335 @@
+//! The end of a transfer: copy what was present, read everything back, install.
+
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
+
+use nx_image::manifest::{Manifest, Role};
+
+use crate::blocks::Block;
+use crate::device::desk::{Desk, Purpose};
+use crate::device::event::Event;
+use crate::device::offer::Refused;
+use crate::device::request::{Area, Outcome, Request};
+use crate::device::transfer::{Transfer, say};
+use crate::limits::REPAIR_ROUNDS_MAX;
+use crate::session::Channel;
+use crate::wire::{Busy, BusyPhase, FromDevice, RejectCode};
+
+/// Blocks asked for again in one go, so that the answers stay few.
+const REPAIR_BLOCKS_MAX: usize = 8 * 1_024;
+
+/// Where the end of a transfer is.
+#[derive(Debug)]
+pub(super) struct Finish {
+    step: Step,
+    cursor: u32,
+    done: u64,
+    total: u64,
+    bad: Vec<Block>,
+    gaps: Vec<(u64, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Copying blocks that were found in the installed image.
+    Adopt,
+    /// Making everything durable before it is read back.
+    Sync,
+    /// The store is asked for a page of digests.
+    Page,
+    /// A block is being digested from the medium.
+    Block,
+    /// Bytes between the segments.
+    Gap,
+    /// The device's own state.
+    Carry,
+    /// The last step.
+    Install,
+}
+
+/// What [`Transfer::finished`] came to.
+pub(super) enum Finished {
+    /// There is more to do.
+    NotYet,
+    /// Installed, or it was all along.
+    Installed,
+}
+
+impl Finish {
+    /// What a `BUSY` says.
+    pub(super) const fn busy(&self) -> Busy {
+        let phase = match self.step {
+            Step::Install | Step::Carry => BusyPhase::Install,
+            _ => BusyPhase::ReadBack,
+        };
+        Busy {
+            phase,
+            done: self.done,
+            total: self.total,
+        }
+    }
+}
+
+impl Transfer {
+    /// The host says that it sent everything.
+    pub(super) fn done(&mut self, channel: &mut Channel, desk: &mut Desk) -> Finished {
+        if self.finish.is_some() {
+            return Finished::NotYet;
+        }
+        let missing = self.missing(REPAIR_BLOCKS_MAX);
+        if !missing.is_empty() {
+            self.need_again(&missing, channel);
+            return Finished::NotYet;
+        }
+        let all = self.map.block_count();
+        let kept_or_present = self.present.len().saturating_add(self.kept_blocks());
+        if self.same_as_installed && kept_or_present == all {
+            return Finished::Installed;
+        }
+        let gaps = gaps(&self.offer.manifest, &self.kept_regions());
+        let total = self.offer.manifest.image.size;
+        self.finish = Some(Finish {
+            step: Step::Adopt,
+            cursor: 0,
+            done: 0,
+            total,
+            bad: Vec::new(),
+            gaps,
+        });
+        self.adopt_next(desk);
+        Finished::NotYet
+    }
+
+    fn kept_blocks(&self) -> u32 {
+        let blocks = |segment: &u8| {
+            let segments = &self.offer.manifest.segments;
+            let segment = segments.get(usize::from(*segment));
+            segment.map_or(0, |segment| segment.block_count(self.map.block_bytes()))
+        };
+        self.kept.iter().map(blocks).fold(0, u32::saturating_add)
+    }
+
+    fn kept_regions(&self) -> Vec<(u64, u64)> {
+        let start = |segment: &u8| self.map.in_segment(*segment, 0).map(|block| block.offset);
+        let region = |segment: &u8| Some((start(segment)?, self.region_end(*segment)));
+        self.kept.iter().filter_map(region).collect()
+    }
+
+    fn step(&mut self, step: Step) {
+        if let Some(finish) = &mut self.finish {
+            finish.step = step;
+        }
+    }
+
+    fn adopt_next(&mut self, desk: &mut Desk) {
+        let from = self.finish.as_ref().map_or(0, |finish| finish.cursor);
+        let next = self
+            .present
+            .next_from(from)
+            .and_then(|number| self.map.by_number(number));
+        match next {
+            Some(block) => {
+                if let Some(finish) = &mut self.finish {
+                    finish.cursor = block.number;
+                }
+                let (offset, bytes) = (block.offset, block.bytes);
+                desk.ask(Request::Adopt { offset, bytes }, Purpose::Finish);
+            }
+            None => {
+                self.step(Step::Sync);
+                desk.ask(Request::Sync, Purpose::Finish);
+            }
+        }
+    }
+
+    /// Takes the store's answer.
+    pub(super) fn finished(
+        &mut self,
+        outcome: Outcome,
+        channel: &mut Channel,
+        desk: &mut Desk,
+    ) -> Result<Finished, Refused> {
+        let Some(finish) = &mut self.finish else {
+            return Ok(Finished::NotYet);
+        };
+        match (finish.step, outcome) {
+            (Step::Adopt, _) => {
+                let number = finish.cursor;
+                self.present.remove(number);
+                if let Some(block) = self.map.by_number(number) {
+                    self.have(&block, desk);
+                }
+                self.adopt_next(desk);
+            }
+            (Step::Sync, _) => {
+                finish.cursor = 0;
+                self.durable = self.received;
+                self.read_back(desk);
+            }
+            (Step::Page, outcome) => {
+                let number = finish.cursor;
+                let block = self.map.by_number(number);
+                let good = match (block, outcome) {
+                    (Some(block), Outcome::Bytes(Some(bytes))) => {
+                        self.take_page(block.segment, block.page(), bytes)
+                    }
+                    _ => false,
+                };
+                if !good {
+                    let what = "the device lost a page of block digests";
+                    return Err((RejectCode::Storage, what.to_string()));
+                }
+                self.read_back(desk);
+            }
+            (Step::Block, Outcome::Digest(got)) => {
+                if let Some(block) = self.map.by_number(finish.cursor) {
+                    finish.done = finish.done.saturating_add(u64::from(block.bytes));
+                    if got.is_none() || self.expected(&block) != got {
+                        self.lose(&block);
+                        if let Some(finish) = &mut self.finish {
+                            finish.bad.push(block);
+                        }
+                    }
+                }
+                if let Some(finish) = &mut self.finish {
+                    finish.cursor = finish.cursor.saturating_add(1);
+                }
+                self.read_back(desk);
+            }
+            (Step::Gap, _) => self.next_gap(channel, desk)?,
+            (Step::Carry, _) => self.install(desk),
+            (Step::Install, _) => {
+                self.finish = None;
+                desk.tell(Event::VerifyOk);
+                return Ok(Finished::Installed);
+            }
+            (Step::Block, _) => {}
+        }
+        if self
+            .finish
+            .as_ref()
+            .is_some_and(|finish| self.is_read(finish))
+        {
+            self.next_gap(channel, desk)?;
+        }
+        Ok(Finished::NotYet)
+    }
+
+    fn is_read(&self, finish: &Finish) -> bool {
+        finish.step == Step::Block && self.next_to_read(finish.cursor).is_none()
+    }
+
+    fn next_to_read(&self, from: u32) -> Option<Block> {
+        let numbers = from..self.map.block_count();
+        let mut blocks = numbers.filter_map(|number| self.map.by_number(number));
+        blocks.find(|block| !self.kept.contains(&block.segment))
+    }
+
+    fn read_back(&mut self, desk: &mut Desk) {
+        let from = self.finish.as_ref().map_or(0, |finish| finish.cursor);
+        let next = self.next_to_read(from);
+        let Some(finish) = &mut self.finish else {
+            return;
+        };
+        finish.step = Step::Block;
+        let Some(block) = next else { return };
+        finish.cursor = block.number;
+        if self.digests.has(block.segment, block.page()) {
+            let (offset, bytes) = (block.offset, block.bytes);
+            let request = Request::Digest {
+                area: Area::Staged,
+                offset,
+                bytes,
+            };
+            desk.ask(request, Purpose::Finish);
+        } else {
+            finish.step = Step::Page;
+            self.load_page(&block, Purpose::Finish, desk);
+        }
+    }
+
+    /// Every block is read: mends, or goes on with the gaps, the state, the install.
+    fn next_gap(&mut self, channel: &mut Channel, desk: &mut Desk) -> Result<(), Refused> {
+        let Some(finish) = &mut self.finish else {
+            return Ok(());
+        };
+        if !finish.bad.is_empty() {
+            let bad = core::mem::take(&mut finish.bad);
+            self.finish = None;
+            self.repairs = self.repairs.saturating_add(1);
+            if self.repairs > REPAIR_ROUNDS_MAX {
+                let what = "blocks differ each time that they are read back";
+                return Err((RejectCode::ReadBack, what.to_string()));
+            }
+            self.need_again(&bad, channel);
+            return Ok(());
+        }
+        if let Some((offset, end)) = finish.gaps.pop() {
+            finish.step = Step::Gap;
+            let bytes = end.saturating_sub(offset);
+            finish.done = finish.done.saturating_add(bytes);
+            desk.ask(Request::ZeroGap { offset, bytes }, Purpose::Finish);
+            return Ok(());
+        }
+        match self.kept_regions().first() {
+            Some((offset, end)) => {
+                let (offset, bytes) = (*offset, end.saturating_sub(*offset));
+                self.step(Step::Carry);
+                desk.ask(Request::Carry { offset, bytes }, Purpose::Finish);
+            }
+            None => self.install(desk),
+        }
+        Ok(())
+    }
+
+    fn install(&mut self, desk: &mut Desk) {
+        self.step(Step::Install);
+        desk.ask(Request::Install, Purpose::Finish);
+    }
+}
+
+/// The ranges of an image that belong to no segment and to none of these regions.
+pub(super) fn gaps(manifest: &Manifest, without: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut taken: Vec<(u64, u64)> = manifest
+        .segments
+        .iter()
+        .map(|segment| (segment.offset, segment.end()))
+        .collect();
+    taken.extend_from_slice(without);
+    taken.sort_unstable();
+    let mut gaps = Vec::new();
+    let mut at = 0;
+    for (start, end) in taken {
+        if start > at {
+            gaps.push((at, start));
+        }
+        at = at.max(end);
+    }
+    if manifest.image.size > at {
+        gaps.push((at, manifest.image.size));
+    }
+    gaps
+}
+
+/// The region of the state segment, up to the next segment or the image's end.
+pub(super) fn state_region(manifest: &Manifest) -> Option<(u64, u64)> {
+    let at = manifest
+        .segments
+        .iter()
+        .position(|segment| segment.role == Role::State)?;
+    let start = manifest.segments.get(at)?.offset;
+    let next = manifest.segments.get(at.checked_add(1)?);
+    Some((start, next.map_or(manifest.image.size, |next| next.offset)))
+}
+
+/// Answers `DONE`.
+pub(super) fn say_installed(transfer: &Transfer, channel: &mut Channel) {
+    say(
+        channel,
+        &FromDevice::Installed {
+            manifest: transfer.offer.digest,
+            installed: transfer.offer.manifest.installed_digest(),
+            state_kept: !transfer.kept.is_empty(),
+        },
+    );
+}

@@ -1,0 +1,21 @@
+//! The device's half of the protocol. No I/O, no clock.
+//!
+//! `docs/provisioning/protocol.md`, "Sessions" and "A transfer".
+
+mod assembly;
+mod config;
+mod desk;
+mod digests;
+mod event;
+mod finish;
+mod offer;
+mod request;
+mod state;
+mod survey;
+mod transfer;
+mod verify;
+
+pub use config::{DeviceConfig, Policy};
+pub use event::Event;
+pub use request::{Area, Outcome, Request, StoreError, StoreStatus};
+pub use state::Device;

@@ -1,0 +1,472 @@
+//! A transfer: what of an accepted image the device holds, and what comes in.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use nx_image::digest::Digest;
+use nx_image::manifest::{Manifest, Role};
+use nx_image::tree;
+
+use crate::blocks::{Block, BlockMap, BlockSet};
+use crate::device::assembly::{Assemblies, Fitted};
+use crate::device::desk::{Desk, Purpose};
+use crate::device::digests::{Digests, digest_at};
+use crate::device::event::Event;
+use crate::device::finish::Finish;
+use crate::device::offer::{Incoming, Offer, Refused};
+use crate::device::request::{Outcome, Request};
+use crate::device::survey::Survey;
+use crate::limits::{ADDRESS_UNIT_BYTES, CHECKPOINT_AFTER, CHECKPOINT_BYTES, DIRECTORY_BYTES_MAX};
+use crate::session::Channel;
+use crate::time::Instant;
+use crate::wire::{Busy, BusyPhase, FromDevice, Need, Object, Reader, RejectCode};
+
+/// Blocks that arrive whole and wrong before the device takes the host for broken.
+const BAD_BLOCKS_MAX: u32 = 8;
+
+/// What there is of an accepted image, and what comes in.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub(super) offer: Offer,
+    pub(super) map: BlockMap,
+    /// Staged and proven, or kept.
+    pub(super) proven: BlockSet,
+    /// Blocks of each segment that are not proven.
+    left: Vec<u32>,
+    /// Proven in the installed image and not copied: it may turn out that nothing changes.
+    pub(super) present: BlockSet,
+    /// The offered image is the installed one.
+    pub(super) same_as_installed: bool,
+    /// There is an installed image to take blocks from.
+    pub(super) can_adopt: bool,
+    /// Something may be staged already.
+    pub(super) resumed: bool,
+    /// Segments whose own content the device keeps.
+    pub(super) kept: Vec<u8>,
+    /// The device has a state of its own, beginning here.
+    state_at: Option<u64>,
+    pub(super) asked: VecDeque<u8>,
+    pub(super) survey: Option<Survey>,
+    pub(super) surveyed: u8,
+    /// Bytes of blocks that the survey has passed.
+    pub(super) looked_at_bytes: u64,
+    pub(super) digests: Digests,
+    /// Digests of the pages that were proven, by segment and page.
+    pub(super) pages: BTreeMap<(u8, u16), Digest>,
+    pub(super) directory: Option<(u8, Vec<u8>)>,
+    wanted: Option<(Object, Incoming)>,
+    assemblies: Assemblies,
+    writing: BTreeSet<u32>,
+    bad_blocks: u32,
+    pub(super) received: u32,
+    pub(super) durable: u32,
+    unsynced_bytes: u64,
+    unsynced_since: Option<Instant>,
+    syncing: bool,
+    pub(super) finish: Option<Finish>,
+    pub(super) repairs: u32,
+}
+
+impl Transfer {
+    pub(super) fn new(
+        offer: Offer,
+        installed: Option<&[u8]>,
+        resumed: bool,
+        window_bytes: u32,
+    ) -> Self {
+        let map = BlockMap::of(&offer.manifest);
+        let blocks = map.block_count();
+        let fresh = offer.flags.restart;
+        let before = installed
+            .filter(|_| !fresh)
+            .and_then(|raw| Manifest::parse(raw).ok());
+        let same = installed.is_some_and(|raw| Manifest::digest_of(raw) == offer.digest);
+        let state_at = before
+            .as_ref()
+            .filter(|_| !offer.flags.wipe_state)
+            .and_then(|old| {
+                old.segments
+                    .iter()
+                    .find(|segment| segment.role == Role::State)
+            })
+            .map(|segment| segment.offset);
+        let room = window_bytes.checked_div(map.block_bytes()).unwrap_or(0);
+        Self {
+            proven: BlockSet::with_room_for(blocks),
+            present: BlockSet::with_room_for(blocks),
+            left: offer
+                .manifest
+                .segments
+                .iter()
+                .map(|segment| segment.block_count(map.block_bytes()))
+                .collect(),
+            same_as_installed: same && !fresh && !offer.flags.wipe_state,
+            can_adopt: before.is_some(),
+            resumed,
+            kept: Vec::new(),
+            state_at,
+            asked: VecDeque::new(),
+            survey: None,
+            surveyed: 0,
+            looked_at_bytes: 0,
+            digests: Digests::default(),
+            pages: BTreeMap::new(),
+            directory: None,
+            wanted: None,
+            assemblies: Assemblies::with_room_for(usize::try_from(room).unwrap_or(2)),
+            writing: BTreeSet::new(),
+            bad_blocks: 0,
+            received: 0,
+            durable: 0,
+            unsynced_bytes: 0,
+            unsynced_since: None,
+            syncing: false,
+            finish: None,
+            repairs: 0,
+            map,
+            offer,
+        }
+    }
+
+    pub(super) fn root(&self, segment: u8) -> Option<Digest> {
+        self.offer
+            .manifest
+            .segments
+            .get(usize::from(segment))
+            .map(|s| s.block_root)
+    }
+
+    /// Whether the device keeps its own content of this segment.
+    pub(super) fn keeps(&self, segment: u8) -> bool {
+        self.offer
+            .manifest
+            .segments
+            .get(usize::from(segment))
+            .is_some_and(|s| s.role == Role::State && self.state_at == Some(s.offset))
+    }
+
+    /// The expected digest of a block, if its page is at hand.
+    pub(super) fn expected(&self, block: &Block) -> Option<Digest> {
+        self.digests
+            .of(block.segment, block.page(), block.index_in_page())
+    }
+
+    /// Asks for the page of a block's digest.
+    pub(super) fn load_page(&self, block: &Block, purpose: Purpose, desk: &mut Desk) {
+        if let Some(root) = self.root(block.segment) {
+            desk.ask(
+                Request::LoadPage {
+                    root,
+                    page: block.page(),
+                },
+                purpose,
+            );
+        }
+    }
+
+    /// Takes a page from the store if it is the one that was proven.
+    pub(super) fn take_page(&mut self, segment: u8, page: u16, bytes: Vec<u8>) -> bool {
+        let good = self.pages.get(&(segment, page)) == Some(&Digest::of(&bytes));
+        if good {
+            self.digests.keep(segment, page, bytes);
+        }
+        good
+    }
+
+    /// Proves a page against the manifest and keeps it.
+    pub(super) fn prove_page(&mut self, segment: u8, page: u16, bytes: Vec<u8>) -> bool {
+        let digest = Digest::of(&bytes);
+        let blocks = usize::try_from(self.map.page_blocks(segment, page)).unwrap_or(0);
+        let whole = bytes.len() == blocks.saturating_mul(Digest::BYTES);
+        let proven = if self.map.page_count(segment) == 1 {
+            self.root(segment) == Some(tree::root(&[digest]))
+        } else {
+            let directory = self.directory.as_ref().filter(|(of, _)| *of == segment);
+            directory.and_then(|(_, list)| digest_at(list, usize::from(page))) == Some(digest)
+        };
+        if !whole || !proven {
+            return false;
+        }
+        self.pages.insert((segment, page), digest);
+        self.digests.keep(segment, page, bytes);
+        true
+    }
+
+    /// Makes ready for an object and asks the host for it.
+    pub(super) fn want(&mut self, object: Object, len: usize, channel: &mut Channel) {
+        if len > DIRECTORY_BYTES_MAX {
+            return;
+        }
+        self.wanted = Some((object, Incoming::with_len(len)));
+        say(channel, &FromDevice::Want(object));
+    }
+
+    /// Takes the payload of a `META` frame; returns whether it is taken, and the object that
+    /// is whole with it.
+    pub(super) fn meta(&mut self, payload: &[u8]) -> (bool, Option<(Object, Vec<u8>)>) {
+        let mut fields = Reader::new(payload);
+        let (Ok(number), Ok(offset)) = (fields.u32(), fields.u32()) else {
+            return (false, None);
+        };
+        let Some(object) = Object::from_number(number) else {
+            return (false, None);
+        };
+        let Some((wanted, incoming)) = &mut self.wanted else {
+            // A slice that was had before, of an object that is whole.
+            return (true, None);
+        };
+        if *wanted != object {
+            return (true, None);
+        }
+        if !incoming.fit(offset, fields.rest()) {
+            return (false, None);
+        }
+        if !incoming.is_whole() {
+            return (true, None);
+        }
+        let whole = self
+            .wanted
+            .take()
+            .map(|(object, whole)| (object, whole.into_bytes()));
+        (true, whole)
+    }
+
+    /// Takes the payload of a `DATA` frame; returns whether it is taken.
+    pub(super) fn data(
+        &mut self,
+        payload: &[u8],
+        channel: &mut Channel,
+        desk: &mut Desk,
+    ) -> Result<bool, Refused> {
+        let mut fields = Reader::new(payload);
+        let Ok(address) = fields.u32() else {
+            return Ok(false);
+        };
+        let data = fields.rest();
+        let at = u64::from(address).saturating_mul(ADDRESS_UNIT_BYTES);
+        let Some(block) = self.map.at_offset(at) else {
+            return Err((RejectCode::Address, format!("offset {at} is in no segment")));
+        };
+        let known = self.proven.contains(block.number) || self.writing.contains(&block.number);
+        if known || self.present.contains(block.number) {
+            return Ok(true);
+        }
+        let inside = u32::try_from(at.saturating_sub(block.offset)).unwrap_or(u32::MAX);
+        match self.assemblies.fit(&block, inside, data) {
+            Fitted::Taken => Ok(true),
+            Fitted::NoRoom => Ok(false),
+            Fitted::Misfit => {
+                let len = data.len();
+                let detail = format!("{len} bytes at offset {at} do not fit their block");
+                Err((RejectCode::Address, detail))
+            }
+            Fitted::Whole => {
+                if self.digests.has(block.segment, block.page()) {
+                    self.prove(block.number, None, channel, desk)?;
+                } else {
+                    self.load_page(&block, Purpose::Prove(block.number), desk);
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// The page of a whole block is at hand, or was asked for: proves the block.
+    pub(super) fn prove(
+        &mut self,
+        number: u32,
+        outcome: Option<Vec<u8>>,
+        channel: &mut Channel,
+        desk: &mut Desk,
+    ) -> Result<(), Refused> {
+        let Some(block) = self.map.by_number(number) else {
+            return Ok(());
+        };
+        if !self.assemblies.is_open(number) {
+            return Ok(());
+        }
+        if let Some(bytes) = outcome {
+            self.take_page(block.segment, block.page(), bytes);
+        }
+        let expected = self.expected(&block);
+        let got = self.assemblies.bytes(number).map(Digest::of);
+        let Some(bytes) = self.assemblies.remove(number) else {
+            return Ok(());
+        };
+        if expected.is_some() && expected == got {
+            self.writing.insert(number);
+            let offset = block.offset;
+            desk.ask(Request::Write { offset, bytes }, Purpose::Written(number));
+            return Ok(());
+        }
+        self.bad_blocks = self.bad_blocks.saturating_add(1);
+        if self.bad_blocks > BAD_BLOCKS_MAX {
+            let detail = format!("{} blocks arrived whole and wrong", self.bad_blocks);
+            return Err((RejectCode::Digests, detail));
+        }
+        self.need_again(&[block], channel);
+        Ok(())
+    }
+
+    /// Asks once more for blocks, page by page.
+    pub(super) fn need_again(&mut self, blocks: &[Block], channel: &mut Channel) {
+        let mut pages: BTreeMap<(u8, u16), Vec<u8>> = BTreeMap::new();
+        for block in blocks {
+            let bits = pages.entry((block.segment, block.page())).or_default();
+            set_bit(bits, block.index_in_page());
+        }
+        for ((segment, page), bitmap) in pages {
+            let last = page.saturating_add(1) == self.map.page_count(segment);
+            let need = Need {
+                segment,
+                page,
+                last,
+                kept: false,
+                bitmap,
+            };
+            say(channel, &FromDevice::Need(need));
+        }
+    }
+
+    /// A block is on the medium.
+    pub(super) fn written(&mut self, number: u32, now: Instant, desk: &mut Desk) {
+        let Some(block) = self.map.by_number(number) else {
+            return;
+        };
+        self.writing.remove(&number);
+        self.received = self.received.saturating_add(1);
+        self.unsynced_bytes = self.unsynced_bytes.saturating_add(u64::from(block.bytes));
+        self.unsynced_since.get_or_insert(now);
+        self.have(&block, desk);
+        if self.unsynced_bytes >= CHECKPOINT_BYTES {
+            self.checkpoint(desk);
+        }
+    }
+
+    /// A block counts as had; tells when its segment is complete with it.
+    pub(super) fn have(&mut self, block: &Block, desk: &mut Desk) {
+        if !self.proven.insert(block.number) {
+            return;
+        }
+        let Some(left) = self.left.get_mut(usize::from(block.segment)) else {
+            return;
+        };
+        *left = left.saturating_sub(1);
+        let done = *left == 0;
+        let segment = self.offer.manifest.segments.get(usize::from(block.segment));
+        if let Some(segment) = segment.filter(|_| done) {
+            let (name, bytes) = (segment.name.clone(), segment.size);
+            desk.tell(Event::SegmentWritten { name, bytes });
+        }
+    }
+
+    /// The blocks that the device does not have, at most this many.
+    pub(super) fn missing(&self, at_most: usize) -> Vec<Block> {
+        let had = |n: &u32| self.proven.contains(*n) || self.present.contains(*n);
+        let missing = (0..self.map.block_count()).filter(|n| !had(n));
+        missing
+            .take(at_most)
+            .filter_map(|number| self.map.by_number(number))
+            .collect()
+    }
+
+    /// A block that counted as had is not what it should be.
+    pub(super) fn lose(&mut self, block: &Block) {
+        if self.proven.remove(block.number) {
+            if let Some(left) = self.left.get_mut(usize::from(block.segment)) {
+                *left = left.saturating_add(1);
+            }
+        }
+    }
+
+    /// Makes what was received durable.
+    pub(super) fn checkpoint(&mut self, desk: &mut Desk) {
+        if self.syncing || self.unsynced_bytes == 0 {
+            return;
+        }
+        self.syncing = true;
+        self.unsynced_bytes = 0;
+        self.unsynced_since = None;
+        desk.ask(Request::Sync, Purpose::Synced(self.received));
+    }
+
+    pub(super) fn synced(&mut self, received: u32) {
+        self.syncing = false;
+        self.durable = self.durable.max(received);
+    }
+
+    /// The session is over: what was received is kept.
+    pub(super) fn abandon(&mut self, desk: &mut Desk) {
+        if self.received > self.durable {
+            desk.ask(Request::Sync, Purpose::Kept);
+        }
+    }
+
+    /// What a `BUSY` says, while the device works.
+    pub(super) fn busy(&self) -> Option<Busy> {
+        if let Some(finish) = &self.finish {
+            return Some(finish.busy());
+        }
+        let total = self.offer.manifest.image.size;
+        let done = self.looked_at_bytes;
+        self.survey.as_ref().map(|_| Busy {
+            phase: BusyPhase::Survey,
+            done,
+            total,
+        })
+    }
+
+    /// When the next checkpoint is due.
+    pub(super) fn checkpoint_at(&self) -> Option<Instant> {
+        if self.syncing {
+            None
+        } else {
+            self.unsynced_since.map(|at| at.after(CHECKPOINT_AFTER))
+        }
+    }
+
+    /// The byte behind a segment's region: where the next one begins, or the image ends.
+    pub(super) fn region_end(&self, segment: u8) -> u64 {
+        let next = usize::from(segment).saturating_add(1);
+        let manifest = &self.offer.manifest;
+        manifest
+            .segments
+            .get(next)
+            .map_or(manifest.image.size, |next| next.offset)
+    }
+}
+
+/// Sets a bit, least significant first, in bytes that grow as needed.
+pub(super) fn set_bit(bits: &mut Vec<u8>, index: usize) {
+    let at = index / 8;
+    if bits.len() <= at {
+        bits.resize(at.saturating_add(1), 0);
+    }
+    if let Some(byte) = bits.get_mut(at) {
+        *byte |= 1 << (index % 8);
+    }
+}
+
+/// Sends a message.
+pub(super) fn say(channel: &mut Channel, message: &FromDevice) {
+    let mut body = Vec::new();
+    message.emit(&mut body);
+    channel.queue(body);
+}
+
+/// What a failed outcome means for the host.
+pub(super) fn failed(outcome: &Outcome) -> Option<Refused> {
+    use crate::device::request::StoreError;
+    let Outcome::Failed(error) = outcome else {
+        return None;
+    };
+    let code = match error {
+        StoreError::Full(_) => RejectCode::StorageFull,
+        StoreError::Failed(_) => RejectCode::Storage,
+        StoreError::Unsupported(_) => RejectCode::NoReboot,
+    };
+    let detail: String = error.to_string();
+    Some((code, detail))
+}

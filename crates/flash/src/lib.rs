@@ -23,3 +23,5 @@ pub mod wire;
 pub mod drive;
 #[cfg(feature = "std")]
 pub mod splitter;
+#[cfg(feature = "std")]
+pub mod storage;

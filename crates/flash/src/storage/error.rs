@@ -1,0 +1,72 @@
+//! Why a device's storage cannot be used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::device::StoreError;
+
+/// Why a device's storage cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// Another `flashd` has it.
+    #[error("{} is in use by process {pid}", path.display())]
+    Locked {
+        /// The journal's folder.
+        path: PathBuf,
+        /// The other process, or `?`.
+        pid: String,
+    },
+    /// The target is nothing that an image can be written to.
+    #[error("{} is {what}, not a file or a block device", path.display())]
+    NotATarget {
+        /// The target.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// What lies where the staged image belongs is not ours.
+    #[error("{} is {what}: not touched", path.display())]
+    ForeignStaging {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The operating system refused.
+    #[error("{op} {} failed", path.display())]
+    Io {
+        /// What was done.
+        op: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl StorageError {
+    /// For `map_err`: names what was done, and to what.
+    pub(super) fn io<'a>(op: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Self + 'a {
+        move |source| Self::Io {
+            op,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl From<StorageError> for StoreError {
+    fn from(error: StorageError) -> Self {
+        match &error {
+            StorageError::Io { source, .. } => {
+                let text = format!("{error}: {source}");
+                match source.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(text),
+                    _ => Self::Failed(text),
+                }
+            }
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! A store in files: the target, the staged image beside it, and a folder for the journal.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nx_image::digest::Digest;
+use nx_image::limits::MANIFEST_BYTES_MAX;
+use nx_image::manifest::Manifest;
+
+use super::digests::DigestFiles;
+use super::error::StorageError;
+use super::extents::{each_nonzero, is_zero, next_data, read_at};
+use super::journal::{Journal, Phase, sync_dir};
+use super::lock::Lock;
+use super::target::{Layout, Target};
+use super::{Store, boot_record};
+use crate::device::{Area, Outcome, Request, StoreError, StoreStatus};
+use crate::wire::BootTarget;
+
+/// What a [`FileStore`] is made from.
+#[derive(Clone, Debug)]
+pub struct FileStoreConfig {
+    /// The file or block device that images are installed to.
+    pub target: PathBuf,
+    /// A folder for the journal; it is created.
+    pub journal: PathBuf,
+    /// How images are installed; by the kind of the target if not said.
+    pub layout: Option<Layout>,
+    /// The file that the next boot is written to.
+    pub boot_record: Option<PathBuf>,
+}
+
+/// A device's storage in files.
+#[derive(Debug)]
+pub struct FileStore {
+    target: Target,
+    dir: PathBuf,
+    journal: Journal,
+    digests: DigestFiles,
+    boot_record: Option<PathBuf>,
+    staged: Option<File>,
+    staged_bytes: u64,
+    zeros: Option<(u32, Digest)>,
+    _lock: Lock,
+}
+
+impl FileStore {
+    /// Opens a store, alone, and ends what a power cut interrupted.
+    ///
+    /// # Errors
+    /// When another process has it, the target is no file or block device, or the operating
+    /// system refuses.
+    pub fn open(config: &FileStoreConfig) -> Result<Self, StorageError> {
+        let dir = &config.journal;
+        fs::create_dir_all(dir).map_err(StorageError::io("create", dir))?;
+        let own = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(dir, own).map_err(StorageError::io("protect", dir))?;
+        let lock = Lock::take(dir)?;
+        let target = Target::look(&config.target, config.layout)?;
+        let mut store = Self {
+            journal: Journal::open(dir)?,
+            digests: DigestFiles::open(dir)?,
+            dir: dir.clone(),
+            boot_record: config.boot_record.clone(),
+            staged: None,
+            staged_bytes: 0,
+            zeros: None,
+            target,
+            _lock: lock,
+        };
+        store.recover()?;
+        store
+            .journal
+            .change(|record| record.boot = record.boot.wrapping_add(1))?;
+        Ok(store)
+    }
+
+    /// How often a store was opened here: the number of this boot.
+    pub const fn boot(&self) -> u32 {
+        self.journal.record().boot
+    }
+
+    /// The rename is the moment at which an image is installed: what follows is finished here
+    /// if it was cut off.
+    fn recover(&mut self) -> Result<(), StorageError> {
+        let record = self.journal.record();
+        if record.phase != Phase::Installing || self.target.layout != Layout::File {
+            return Ok(());
+        }
+        if fs::symlink_metadata(&self.target.staging).is_ok() {
+            // Not renamed: the old image is in place, and the staged one is whole.
+            return self.journal.change(|record| record.phase = Phase::Quiet);
+        }
+        sync_dir(&self.target.dir)?;
+        self.take_over()
+    }
+
+    /// The manifest of what was staged becomes that of what is installed.
+    fn take_over(&mut self) -> Result<(), StorageError> {
+        for name in ["json", "sig"] {
+            let from = self.dir.join(format!("staged.{name}"));
+            let to = self.dir.join(format!("installed.{name}"));
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StorageError::io("rename", &from)(error));
+                }
+                _ => {}
+            }
+        }
+        sync_dir(&self.dir)?;
+        self.journal.change(|record| {
+            record.phase = Phase::Quiet;
+            record.installed = record.staged.take();
+        })
+    }
+
+    fn manifest(&self, which: &str, digest: Option<Digest>) -> Option<Vec<u8>> {
+        let raw = read_bounded(&self.dir.join(format!("{which}.json")))?;
+        (Some(Manifest::digest_of(&raw)) == digest).then_some(raw)
+    }
+
+    fn status(&self) -> StoreStatus {
+        let record = self.journal.record();
+        let mending = record.phase == Phase::Installing;
+        let present = fs::metadata(&self.target.path).is_ok() && !mending;
+        StoreStatus {
+            installed: self
+                .manifest("installed", record.installed)
+                .filter(|_| present),
+            staged: record.staged,
+            capacity: self.target.capacity(),
+            layout: self.target.layout.as_str().to_owned(),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        manifest: &[u8],
+        signature: &[u8],
+        image_bytes: u64,
+        restart: bool,
+    ) -> Result<bool, StorageError> {
+        let digest = Manifest::digest_of(manifest);
+        let known = self.journal.record().staged == Some(digest);
+        self.staged = None;
+        self.staged_bytes = image_bytes;
+        if known && !restart {
+            self.staged = self.target.open_staging(image_bytes)?;
+        }
+        if self.staged.is_none() {
+            self.target.discard_staging()?;
+        }
+        if !known {
+            self.journal.change(|record| record.staged = None)?;
+            self.keep("staged.json", manifest)?;
+            self.keep("staged.sig", signature)?;
+            sync_dir(&self.dir)?;
+            self.journal.change(|record| record.staged = Some(digest))?;
+        }
+        self.forget_digests(manifest);
+        // In place, whatever the target holds may be of use.
+        let in_place = self.target.layout == Layout::InPlace && !restart;
+        Ok(self.staged.is_some() || (in_place && self.target.open_installed().is_some()))
+    }
+
+    fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        let path = self.dir.join(name);
+        let mut file = tempfile::Builder::new()
+            .prefix(".keep")
+            .tempfile_in(&self.dir)
+            .map_err(StorageError::io("create a file in", &self.dir))?;
+        file.write_all(bytes)
+            .map_err(StorageError::io("write", &path))?;
+        file.as_file()
+            .sync_all()
+            .map_err(StorageError::io("sync", &path))?;
+        file.persist(&path)
+            .map_err(|error| StorageError::io("replace", &path)(error.error))?;
+        Ok(())
+    }
+
+    fn forget_digests(&self, manifest: &[u8]) {
+        let installed = self.manifest("installed", self.journal.record().installed);
+        let roots: BTreeSet<Digest> = [Some(manifest.to_vec()), installed]
+            .into_iter()
+            .flatten()
+            .filter_map(|raw| Manifest::parse(&raw).ok())
+            .flat_map(|manifest| manifest.segments.into_iter().map(|s| s.block_root))
+            .collect();
+        self.digests.keep_only(&roots);
+    }
+
+    /// The staged image, made if it is not there. In place, the target counts as being
+    /// installed from the first byte on.
+    fn staging(&mut self) -> Result<&File, StorageError> {
+        if self.target.layout == Layout::InPlace && self.journal.record().phase != Phase::Installing
+        {
+            self.journal
+                .change(|record| record.phase = Phase::Installing)?;
+        }
+        let file = match self.staged.take() {
+            Some(file) => file,
+            None => self.target.create_staging(self.staged_bytes)?,
+        };
+        Ok(self.staged.insert(file))
+    }
+
+    fn reading(&self, area: Area) -> Result<Option<File>, StorageError> {
+        match (area, self.target.layout, &self.staged) {
+            (Area::Staged, _, Some(file)) => file
+                .try_clone()
+                .map(Some)
+                .map_err(StorageError::io("open", &self.target.staging)),
+            (Area::Staged, Layout::InPlace, None) | (Area::Installed, Layout::File, _) => {
+                Ok(self.target.open_installed())
+            }
+            (Area::Staged, Layout::File, None) | (Area::Installed, Layout::InPlace, _) => Ok(None),
+        }
+    }
+
+    fn digest(
+        &mut self,
+        area: Area,
+        offset: u64,
+        bytes: u32,
+    ) -> Result<Option<Digest>, StorageError> {
+        let Some(file) = self.reading(area)? else {
+            return Ok(None);
+        };
+        let end = offset.saturating_add(u64::from(bytes));
+        let len = file.metadata().map_or(0, |found| found.len());
+        if self.target.layout == Layout::File && len >= end && next_data(&file, offset) >= end {
+            return Ok(Some(self.digest_of_zeros(bytes)));
+        }
+        let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(0)];
+        let had = read_at(&file, &mut buffer, offset)
+            .map_err(StorageError::io("read", &self.target.path))?;
+        Ok((had == buffer.len()).then(|| Digest::of(&buffer)))
+    }
+
+    /// Holes are common, and all of one length have one digest.
+    fn digest_of_zeros(&mut self, bytes: u32) -> Digest {
+        if let Some((len, digest)) = self.zeros.filter(|(len, _)| *len == bytes) {
+            let _ = len;
+            return digest;
+        }
+        let digest = Digest::of(&vec![0; usize::try_from(bytes).unwrap_or(0)]);
+        self.zeros = Some((bytes, digest));
+        digest
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        let path = self.target.staging.clone();
+        self.staging()?
+            .write_all_at(bytes, offset)
+            .map_err(StorageError::io("write", &path))
+    }
+
+    /// Copies from the installed image to the staged one; zeros stay holes.
+    fn copy(&mut self, offset: u64, bytes: u64) -> Result<(), StorageError> {
+        if self.target.layout == Layout::InPlace {
+            return Ok(());
+        }
+        let Some(from) = self.target.open_installed() else {
+            return Ok(());
+        };
+        let path = self.target.staging.clone();
+        let to = self.staging()?;
+        each_nonzero(&from, offset, bytes, &mut |at, chunk| {
+            to.write_all_at(chunk, at).map(|()| true)
+        })
+        .map_err(StorageError::io("copy to", &path))
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        let Some(file) = &self.staged else {
+            return Ok(());
+        };
+        file.sync_data()
+            .map_err(StorageError::io("sync", &self.target.staging))?;
+        // What is read back has to come from the medium; where that cannot be had, it does not.
+        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(())
+    }
+
+    fn zero_gap(&mut self, offset: u64, bytes: u64) -> Result<(), StorageError> {
+        let path = self.target.staging.clone();
+        let file = self.staging()?;
+        each_nonzero(file, offset, bytes, &mut |at, chunk| {
+            file.write_all_at(&vec![0; chunk.len()], at).map(|()| true)
+        })
+        .map_err(StorageError::io("zero a gap of", &path))
+    }
+
+    fn install(&mut self) -> Result<(), StorageError> {
+        self.staging()?;
+        self.sync()?;
+        if let Some(file) = self.staged.take() {
+            file.sync_all()
+                .map_err(StorageError::io("sync", &self.target.staging))?;
+        }
+        if self.target.layout == Layout::File {
+            self.journal
+                .change(|record| record.phase = Phase::Installing)?;
+            let (from, to) = (&self.target.staging, &self.target.path);
+            fs::rename(from, to).map_err(StorageError::io("rename", from))?;
+            sync_dir(&self.target.dir)?;
+        }
+        self.take_over()
+    }
+
+    fn read(&self, offset: u64, bytes: u32) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(file) = self.target.open_installed() else {
+            return Ok(None);
+        };
+        let mut buffer = vec![0; usize::try_from(bytes.min(1 << 20)).unwrap_or(0)];
+        let had = read_at(&file, &mut buffer, offset)
+            .map_err(StorageError::io("read", &self.target.path))?;
+        buffer.truncate(had);
+        Ok(Some(buffer))
+    }
+
+    fn installed_is_zero(&self, offset: u64, bytes: u64) -> Result<bool, StorageError> {
+        let Some(file) = self.target.open_installed() else {
+            return Ok(false);
+        };
+        is_zero(&file, offset, bytes).map_err(StorageError::io("read", &self.target.path))
+    }
+
+    fn set_boot(&self, target: BootTarget) -> Result<(), StoreError> {
+        let none = || StoreError::Unsupported("no boot record is configured".to_owned());
+        let path = self.boot_record.as_ref().ok_or_else(none)?;
+        Ok(boot_record::write(path, target)?)
+    }
+
+    fn answer(&mut self, request: Request) -> Result<Outcome, StoreError> {
+        Ok(match request {
+            Request::Status => Outcome::Status(self.status()),
+            Request::Begin {
+                manifest,
+                signature,
+                image_bytes,
+                restart,
+            } => Outcome::Began {
+                resumed: self.begin(&manifest, &signature, image_bytes, restart)?,
+            },
+            Request::LoadDirectory { root } => Outcome::Bytes(self.digests.load(&root, None)),
+            Request::StoreDirectory { root, bytes } => {
+                self.digests.store(&root, None, &bytes)?;
+                Outcome::Done
+            }
+            Request::LoadPage { root, page } => {
+                Outcome::Bytes(self.digests.load(&root, Some(page)))
+            }
+            Request::StorePage { root, page, bytes } => {
+                self.digests.store(&root, Some(page), &bytes)?;
+                Outcome::Done
+            }
+            Request::Digest {
+                area,
+                offset,
+                bytes,
+            } => Outcome::Digest(self.digest(area, offset, bytes)?),
+            Request::Adopt { offset, bytes } => {
+                self.copy(offset, u64::from(bytes))?;
+                Outcome::Done
+            }
+            Request::Write { offset, bytes } => {
+                self.write(offset, &bytes)?;
+                Outcome::Done
+            }
+            Request::Sync => {
+                self.sync()?;
+                Outcome::Done
+            }
+            Request::ZeroGap { offset, bytes } => {
+                self.zero_gap(offset, bytes)?;
+                Outcome::Done
+            }
+            Request::IsZero { offset, bytes } => {
+                Outcome::Flag(self.installed_is_zero(offset, bytes)?)
+            }
+            Request::Carry { offset, bytes } => {
+                self.copy(offset, bytes)?;
+                Outcome::Done
+            }
+            Request::Install => {
+                self.install()?;
+                Outcome::Done
+            }
+            Request::Read { offset, bytes } => Outcome::Bytes(self.read(offset, bytes)?),
+            Request::SetBoot(target) => {
+                self.set_boot(target)?;
+                Outcome::Done
+            }
+        })
+    }
+}
+
+impl Store for FileStore {
+    fn serve(&mut self, request: Request) -> Outcome {
+        self.answer(request).unwrap_or_else(Outcome::Failed)
+    }
+}
+
+fn read_bounded(path: &Path) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MANIFEST_BYTES_MAX)
+        .unwrap_or(0)
+        .saturating_add(1);
+    File::open(path)
+        .ok()?
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    (bytes.len() <= MANIFEST_BYTES_MAX).then_some(bytes)
+}

@@ -1,0 +1,28 @@
+//! Where a device keeps images: one [`Store`] a layout.
+//!
+//! What is on the medium is never believed. A store keeps the manifest of what is staged, and
+//! the machine digests the staged bytes again after every restart; there is no record of
+//! blocks that could be wrong.
+
+mod boot_record;
+mod digests;
+mod error;
+mod extents;
+mod file;
+mod journal;
+mod lock;
+mod memory;
+mod target;
+
+pub use error::StorageError;
+pub use file::{FileStore, FileStoreConfig};
+pub use memory::MemoryStore;
+pub use target::Layout;
+
+use crate::device::{Outcome, Request};
+
+/// A device's storage, as its machine sees it.
+pub trait Store: std::fmt::Debug + Send {
+    /// Answers one request. A failure is an answer too: [`Outcome::Failed`].
+    fn serve(&mut self, request: Request) -> Outcome;
+}

@@ -1,0 +1,7 @@
+//! The commands: a folder for each group, a file for each verb.
+//!
+//! A verb is its arguments and one `run`, which calls a library and prints nothing but through the
+//! `Ui` that it is given.
+
+pub(crate) mod flash;
+pub(crate) mod reset;

@@ -1,0 +1,9 @@
+//! What `nx` says when something goes wrong, and how it ends.
+//!
+//! Each library's errors are mapped in a file of their own.
+
+mod nx_error;
+mod reset;
+mod transport;
+
+pub(crate) use nx_error::NxError;

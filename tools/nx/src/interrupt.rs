@@ -1,0 +1,51 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::error::NxError;
+use crate::exit::Exit;
+use crate::reason::Reason;
+
+/// Whether someone wants this run to end: Ctrl-C, a hang-up, or `kill`.
+///
+/// The first time only sets a flag, so that the work ends where it can go on later. The second ends
+/// the process at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupt {
+    wanted: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// `internal.unexpected` if the system does not let us.
+    pub(crate) fn watch() -> Result<Self, NxError> {
+        let wanted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            register(signal, &wanted).map_err(|error| {
+                NxError::new(
+                    Reason::InternalUnexpected,
+                    format!("cannot watch signals: {error}"),
+                )
+            })?;
+        }
+        Ok(Self { wanted })
+    }
+
+    /// Whether the end is wanted.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
+    }
+}
+
+fn register(signal: i32, wanted: &Arc<AtomicBool>) -> io::Result<()> {
+    let code = i32::from(Exit::Internal.code());
+    // In this order: the second signal finds the flag that the first has set.
+    flag::register_conditional_shutdown(signal, code, Arc::clone(wanted))?;
+    flag::register(signal, Arc::clone(wanted))?;
+    Ok(())
+}

@@ -20,6 +20,8 @@ pub mod time;
 pub mod wire;
 
 #[cfg(feature = "std")]
+pub mod capture;
+#[cfg(feature = "std")]
 pub mod drive;
 #[cfg(feature = "std")]
 pub mod splitter;

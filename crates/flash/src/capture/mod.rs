@@ -6,6 +6,7 @@
 //! it told. `docs/provisioning/overview.md`, "Captures".
 
 mod record;
+mod recorded;
 mod recorder;
 mod replay;
 

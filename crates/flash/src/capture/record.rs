@@ -79,13 +79,19 @@ impl Record {
                     1 => Side::Device,
                     _ => return Err(DecodeError::Value),
                 };
-                Self::Start { side, config: fields.rest().to_vec() }
+                Self::Start {
+                    side,
+                    config: fields.rest().to_vec(),
+                }
             }
             1 => Self::Round(Instant::from_micros(fields.u64()?)),
             2 => Self::Input(fields.u32()?),
             3 => Self::Timeout,
             4 => Self::Closed,
-            5 => Self::Done { id: fields.u64()?, outcome: fields.rest().to_vec() },
+            5 => Self::Done {
+                id: fields.u64()?,
+                outcome: fields.rest().to_vec(),
+            },
             6 => Self::Event(String::from_utf8_lossy(fields.rest()).into_owned()),
             7 => Self::Arrived(fields.u32()?),
             8 => Self::Stop,

@@ -1,6 +1,9 @@
 //! Writes a capture while a machine runs.
 
 use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nx_transport::pcapng::{Direction, Writer};
@@ -21,7 +24,7 @@ pub(super) const RECORDS_LINK_TYPE: u16 = 148;
 /// The first failure to write ends the capture, not the session; [`Recorder::finish`] tells.
 pub struct Recorder {
     path: PathBuf,
-    writer: Writer,
+    writer: Writer<BufWriter<File>>,
     frames: u32,
     records: u32,
     inbound: Deframer,
@@ -35,18 +38,21 @@ impl Recorder {
     ///
     /// # Errors
     /// When the file exists or cannot be made.
-    pub fn create(
-        path: &Path,
-        side: Side,
-        config: &dyn Fn(&mut crate::wire::Writer<'_>),
-    ) -> Result<Self, CaptureError> {
-        let failed = |source: nx_transport::pcapng::PcapngError| CaptureError::Unreadable {
-            path: path.to_owned(),
-            source: Box::new(source),
+    pub fn create(path: &Path, side: Side, config: &impl Recorded) -> Result<Self, CaptureError> {
+        let failed = |op| {
+            let path = path.to_owned();
+            move |source: io::Error| CaptureError::Io { op, path, source }
         };
-        let mut writer = Writer::create(path).map_err(failed)?;
-        let frames = writer.add_interface(FRAMES_LINK_TYPE, "link").map_err(failed)?;
-        let records = writer.add_interface(RECORDS_LINK_TYPE, "machine").map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let file = options.open(path).map_err(failed("create"))?;
+        let mut writer = Writer::new(BufWriter::new(file)).map_err(failed("write"))?;
+        let frames = writer
+            .add_interface(FRAMES_LINK_TYPE, "link")
+            .map_err(failed("write"))?;
+        let records = writer
+            .add_interface(RECORDS_LINK_TYPE, "machine")
+            .map_err(failed("write"))?;
         let mut recorder = Self {
             path: path.to_owned(),
             writer,
@@ -58,8 +64,11 @@ impl Recorder {
             failed: None,
         };
         let mut bytes = Vec::new();
-        config(&mut crate::wire::Writer::new(&mut bytes));
-        recorder.append(&Record::Start { side, config: bytes });
+        config.record(&mut crate::wire::Writer::new(&mut bytes));
+        recorder.append(&Record::Start {
+            side,
+            config: bytes,
+        });
         Ok(recorder)
     }
 
@@ -77,9 +86,14 @@ impl Recorder {
         self.rest_of_inbound();
         match self.failed.take() {
             Some(error) => Err(error),
-            None => self.writer.finish().map(|()| self.path.clone()).map_err(|source| {
-                CaptureError::Unreadable { path: self.path.clone(), source: Box::new(source) }
-            }),
+            None => match self.writer.finish() {
+                Ok(_) => Ok(self.path),
+                Err(source) => Err(CaptureError::Io {
+                    op: "write",
+                    path: self.path,
+                    source,
+                }),
+            },
         }
     }
 
@@ -99,9 +113,11 @@ impl Recorder {
         }
         let time = self.now.as_micros();
         if let Err(source) = self.writer.packet(interface, time, direction, bytes, None) {
-            self.failed = Some(CaptureError::Unreadable {
-                path: self.path.clone(),
-                source: Box::new(source),
+            let path = self.path.clone();
+            self.failed = Some(CaptureError::Io {
+                op: "write",
+                path,
+                source,
             });
         }
     }
@@ -157,7 +173,9 @@ where
 
     fn input(&mut self, mut bytes: &[u8]) {
         self.begin();
-        self.append(&Record::Input(u32::try_from(bytes.len()).unwrap_or(u32::MAX)));
+        self.append(&Record::Input(
+            u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        ));
         while !bytes.is_empty() {
             let taken = self.inbound.push(bytes);
             bytes = bytes.get(taken..).unwrap_or_default();
@@ -182,7 +200,10 @@ where
         self.begin();
         let mut bytes = Vec::new();
         outcome.record(&mut crate::wire::Writer::new(&mut bytes));
-        self.append(&Record::Done { id: id.0, outcome: bytes });
+        self.append(&Record::Done {
+            id: id.0,
+            outcome: bytes,
+        });
     }
 
     fn transmit(&mut self, frame: &[u8]) {
@@ -198,6 +219,8 @@ where
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Recorder")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }

@@ -42,7 +42,11 @@ impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.micros / 1_000_000;
         let rest = self.micros % 1_000_000;
-        write!(f, "packet {} at {seconds}.{rest:06} s: {}", self.packet, self.what)
+        write!(
+            f,
+            "packet {} at {seconds}.{rest:06} s: {}",
+            self.packet, self.what
+        )
     }
 }
 
@@ -70,11 +74,19 @@ impl Replay {
     /// When the file is no capture of a machine.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         let mut script = Script::open(path)?;
-        let none = || CaptureError::NoMachine { path: path.to_owned() };
+        let none = || CaptureError::NoMachine {
+            path: path.to_owned(),
+        };
         match script.next()? {
-            Some(Step::Record { record: Record::Start { side, config }, .. }) => {
-                Ok(Self { path: path.to_owned(), script, config, side })
-            }
+            Some(Step::Record {
+                record: Record::Start { side, config },
+                ..
+            }) => Ok(Self {
+                path: path.to_owned(),
+                script,
+                config,
+                side,
+            }),
             _ => Err(none()),
         }
     }
@@ -133,7 +145,9 @@ impl Replay {
                     }
                     Record::Input(len) => {
                         let wanted = usize::try_from(len).unwrap_or(usize::MAX);
-                        inbound.take(wanted)?.map(|bytes| machine.handle_input(&bytes, now))
+                        inbound
+                            .take(wanted)?
+                            .map(|bytes| machine.handle_input(&bytes, now))
                     }
                     Record::Timeout => {
                         machine.handle_timeout(now);
@@ -143,8 +157,9 @@ impl Replay {
                         machine.handle_closed(now);
                         Ok(())
                     }
-                    Record::Done { id, outcome } => done(machine, now, id, &outcome)
-                        .map_err(|what| (packet, what)),
+                    Record::Done { id, outcome } => {
+                        done(machine, now, id, &outcome).map_err(|what| (packet, what))
+                    }
                     Record::Event(text) => {
                         found.events = found.events.saturating_add(1);
                         event(machine, now, &text, each).map_err(|what| (packet, what))
@@ -164,7 +179,11 @@ impl Replay {
             };
             if let Err((packet, what)) = outcome {
                 let micros = now.as_micros();
-                found.divergence = Some(Divergence { packet, micros, what });
+                found.divergence = Some(Divergence {
+                    packet,
+                    micros,
+                    what,
+                });
                 break;
             }
         }
@@ -175,12 +194,19 @@ impl Replay {
 fn sent<M: Machine>(machine: &mut M, now: Instant, recorded: &[u8]) -> Result<(), String> {
     let mut bytes = Vec::new();
     if machine.poll_transmit(now, &mut bytes).is_none() {
-        return Err(format!("recorded {}, now nothing is sent", describe(recorded)));
+        return Err(format!(
+            "recorded {}, now nothing is sent",
+            describe(recorded)
+        ));
     }
     if bytes == recorded {
         return Ok(());
     }
-    let at = bytes.iter().zip(recorded).take_while(|(a, b)| a == b).count();
+    let at = bytes
+        .iter()
+        .zip(recorded)
+        .take_while(|(a, b)| a == b)
+        .count();
     Err(format!(
         "recorded {}, now {} is sent; they differ from byte {at} on",
         describe(recorded),
@@ -188,12 +214,7 @@ fn sent<M: Machine>(machine: &mut M, now: Instant, recorded: &[u8]) -> Result<()
     ))
 }
 
-fn done<M: Machine>(
-    machine: &mut M,
-    now: Instant,
-    id: u64,
-    outcome: &[u8],
-) -> Result<(), String>
+fn done<M: Machine>(machine: &mut M, now: Instant, id: u64, outcome: &[u8]) -> Result<(), String>
 where
     M::Outcome: Recorded,
 {
@@ -201,7 +222,10 @@ where
         return Err(format!("request {id} was recorded, now there is none"));
     };
     if asked.0 != id {
-        return Err(format!("request {id} was recorded, now it is {}: {request:?}", asked.0));
+        return Err(format!(
+            "request {id} was recorded, now it is {}: {request:?}",
+            asked.0
+        ));
     }
     let outcome = M::Outcome::restore(&mut Reader::new(outcome))
         .map_err(|error| format!("the answer to request {id} is damaged: {error}"))?;
@@ -250,7 +274,9 @@ struct Script {
 
 impl Script {
     fn open(path: &Path) -> Result<Self, CaptureError> {
-        Ok(Self { packets: Packets::open(path)? })
+        Ok(Self {
+            packets: Packets::open(path)?,
+        })
     }
 
     fn next(&mut self) -> Result<Option<Step>, CaptureError> {
@@ -260,12 +286,22 @@ impl Script {
                 RECORDS_LINK_TYPE => {
                     let record = Record::parse(&packet.data).map_err(|source| {
                         let path = self.packets.path.clone();
-                        CaptureError::Damaged { path, packet: number, source }
+                        CaptureError::Damaged {
+                            path,
+                            packet: number,
+                            source,
+                        }
                     })?;
-                    return Ok(Some(Step::Record { packet: number, record }));
+                    return Ok(Some(Step::Record {
+                        packet: number,
+                        record,
+                    }));
                 }
                 FRAMES_LINK_TYPE if packet.direction == Some(Direction::Outbound) => {
-                    return Ok(Some(Step::Sent { packet: number, bytes: packet.data }));
+                    return Ok(Some(Step::Sent {
+                        packet: number,
+                        bytes: packet.data,
+                    }));
                 }
                 _ => {}
             }
@@ -285,7 +321,10 @@ type Taken = Result<Vec<u8>, (u64, String)>;
 
 impl Inbound {
     fn open(path: &Path) -> Result<Self, CaptureError> {
-        Ok(Self { packets: Packets::open(path)?, bytes: VecDeque::new() })
+        Ok(Self {
+            packets: Packets::open(path)?,
+            bytes: VecDeque::new(),
+        })
     }
 
     fn take(&mut self, len: usize) -> Result<Taken, CaptureError> {
@@ -293,7 +332,10 @@ impl Inbound {
             let Some(packet) = self.packets.next()? else {
                 let missing = len.saturating_sub(self.bytes.len());
                 let number = self.packets.number;
-                return Ok(Err((number, format!("{missing} inbound bytes are missing"))));
+                return Ok(Err((
+                    number,
+                    format!("{missing} inbound bytes are missing"),
+                )));
             };
             let inbound = packet.link_type == FRAMES_LINK_TYPE
                 && packet.direction == Some(Direction::Inbound);
@@ -303,7 +345,10 @@ impl Inbound {
             let number = self.packets.number;
             let crc = crc32fast::hash(&packet.data);
             if self.recorded_crc()? != Some(crc) {
-                let what = format!("inbound {} is not what was recorded", describe(&packet.data));
+                let what = format!(
+                    "inbound {} is not what was recorded",
+                    describe(&packet.data)
+                );
                 return Ok(Err((number, what)));
             }
             self.bytes.extend(packet.data);
@@ -334,14 +379,21 @@ impl Packets {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        Ok(Self { path: path.to_owned(), reader, number: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            number: 0,
+        })
     }
 
     fn next(&mut self) -> Result<Option<Packet>, CaptureError> {
-        let packet = self.reader.next_packet().map_err(|source| CaptureError::Unreadable {
-            path: self.path.clone(),
-            source: Box::new(source),
-        })?;
+        let packet = self
+            .reader
+            .next_packet()
+            .map_err(|source| CaptureError::Unreadable {
+                path: self.path.clone(),
+                source: Box::new(source),
+            })?;
         if packet.is_some() {
             self.number = self.number.saturating_add(1);
         }

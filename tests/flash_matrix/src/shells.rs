@@ -1,0 +1,102 @@
+//! What surrounds the machines in a test.
+
+use nx_flash::device::{self, Device};
+use nx_flash::drive::Shell;
+use nx_flash::host::{self, Host};
+use nx_flash::storage::Store;
+use nx_flash::time::Instant;
+use nx_image::digest::Digest;
+
+use crate::image::TestImage;
+
+/// Gives a host its image from memory.
+#[derive(Debug)]
+pub struct HostShell<'a> {
+    image: &'a TestImage,
+    /// Every event, in order.
+    pub events: Vec<host::Event>,
+    /// Stop the host once so many blocks have arrived.
+    pub stop_after_blocks: Option<u32>,
+}
+
+impl<'a> HostShell<'a> {
+    /// For this image.
+    pub const fn new(image: &'a TestImage) -> Self {
+        Self {
+            image,
+            events: Vec::new(),
+            stop_after_blocks: None,
+        }
+    }
+}
+
+fn flatten(digests: &[Digest]) -> Vec<u8> {
+    digests
+        .iter()
+        .flat_map(|digest| digest.as_bytes().iter().copied())
+        .collect()
+}
+
+impl Shell<Host> for HostShell<'_> {
+    fn serve(&mut self, request: host::Request) -> host::Outcome {
+        host::Outcome::Bytes(match request {
+            host::Request::Block { offset, bytes, .. } => {
+                let from = usize::try_from(offset).unwrap();
+                self.image.bytes[from..from + bytes as usize].to_vec()
+            }
+            host::Request::Page { segment, page } => {
+                let digests = self.image.block_digests(segment);
+                let mut pages = digests.chunks(1_024);
+                flatten(pages.nth(usize::from(page)).unwrap_or_default())
+            }
+            host::Request::Directory { segment } => {
+                let digests = self.image.block_digests(segment);
+                let pages: Vec<Digest> = digests
+                    .chunks(1_024)
+                    .map(nx_image::tree::page_digest)
+                    .collect();
+                flatten(&pages)
+            }
+        })
+    }
+
+    fn event(&mut self, event: host::Event, _machine: &Host) {
+        self.events.push(event);
+    }
+
+    fn tick(&mut self, machine: &mut Host, now: Instant) {
+        let sent = machine.progress().blocks_sent;
+        if self.stop_after_blocks.is_some_and(|blocks| sent >= blocks) {
+            self.stop_after_blocks = None;
+            machine.stop(now);
+        }
+    }
+}
+
+/// Gives a device its storage.
+#[derive(Debug)]
+pub struct DeviceShell<S> {
+    store: S,
+    /// Every event, in order.
+    pub events: Vec<device::Event>,
+}
+
+impl<S: Store> DeviceShell<S> {
+    /// On this store.
+    pub const fn new(store: S) -> Self {
+        Self {
+            store,
+            events: Vec::new(),
+        }
+    }
+}
+
+impl<S: Store> Shell<Device> for DeviceShell<S> {
+    fn serve(&mut self, request: device::Request) -> device::Outcome {
+        self.store.serve(request)
+    }
+
+    fn event(&mut self, event: device::Event, _machine: &Device) {
+        self.events.push(event);
+    }
+}

@@ -1,0 +1,62 @@
+//! An image arrives whole, whatever the link, the loss and the frame size.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use flash_matrix::{Link, Rig, TestImage};
+use rstest::rstest;
+
+#[rstest]
+fn image_arrives_whole(
+    #[values(Link::Loopback, Link::Unix, Link::Tcp, Link::Serial)] link: Link,
+    #[values(
+        "",
+        "drop_every=5",
+        "dup_every=3",
+        "truncate_every=7",
+        "ber=1e-5&seed=3",
+        "burst_rate=0.01&burst_len=64&seed=5",
+        "stall_every=9&stall_ms=40"
+    )]
+    faults: &str,
+    #[values(64, 512, 65_536)] chunk_bytes: u32,
+) {
+    let image = TestImage::of(100_000, 1);
+    let (outcome, store) = Rig::over(link)
+        .with(faults)
+        .chunk_bytes(chunk_bytes)
+        .send(&image);
+    outcome.installed();
+    assert!(
+        store.installed().unwrap() == image.bytes,
+        "the installed image differs"
+    );
+}
+
+/// Every n-th frame lost, for every n, every phase and each direction, in virtual time.
+#[rstest]
+fn every_periodic_loss_is_survived(
+    #[values(2, 3, 4, 5, 6, 7, 8, 9)] n: u32,
+    #[values("tx", "rx", "both")] direction: &str,
+) {
+    let image = TestImage::of(60_000, 2);
+    for phase in 0..n {
+        let faults = format!("drop_every={n}&phase={phase}&dir={direction}");
+        let (outcome, store) = Rig::over(Link::Loopback)
+            .with(&faults)
+            .slow("rate=92160&latency_ms=1")
+            .send(&image);
+        assert!(outcome.is_installed(), "{faults}: {outcome:#?}");
+        assert!(
+            store.installed().unwrap() == image.bytes,
+            "{faults}: another image"
+        );
+    }
+}
+
+#[test]
+fn every_registered_scheme_is_in_the_matrix() {
+    let mut tested: Vec<&str> = Link::ALL.iter().map(|link| link.scheme()).collect();
+    tested.push("replay"); // tests/replay.rs
+    tested.sort_unstable();
+    let registered: Vec<&str> = nx_transport::schemes().iter().map(|d| d.scheme).collect();
+    assert_eq!(registered, tested, "a scheme is missing from the matrix");
+}

@@ -7,13 +7,13 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod common;
+mod program;
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use common::{Run, assert_golden, command, nx};
+use program::{Run, assert_golden, command, nx};
 use serde_json::Value;
 
 #[test]

@@ -7,14 +7,14 @@
     reason = "a test may stop at the first surprise"
 )]
 
-mod common;
+mod program;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Run, assert_golden, command, nx};
+use program::{Run, assert_golden, command, nx};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -194,6 +194,7 @@ where
     fn closed(&mut self) {
         self.begin();
         self.append(&Record::Closed);
+        self.rest_of_inbound();
     }
 
     fn done(&mut self, id: RequestId, outcome: &M::Outcome) {

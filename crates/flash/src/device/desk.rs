@@ -66,8 +66,4 @@ impl Desk {
     pub(super) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
-
-    pub(super) fn has_events(&self) -> bool {
-        !self.events.is_empty()
-    }
 }

@@ -9,10 +9,12 @@ use crate::drivers::loopback::Loopback;
 
 /// Given the name and the far end of a `loopback:` port as it is opened; starts what answers there.
 ///
-/// It is called on the opening thread and must not wait: it moves the far end to a thread of its own.
+/// It is called on the opening thread and must not wait: it moves the far end to a thread of its
+/// own.
 pub type AttachDevice = Arc<dyn Fn(&str, Loopback) + Send + Sync>;
 
-/// What the program that opens a port decides. `OpenOptions::default()` is right for a command line.
+/// What the program that opens a port decides. `OpenOptions::default()` is right for a command
+/// line.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct OpenOptions {

@@ -66,8 +66,9 @@ impl Transport for Master {
 /// Two pseudo-terminals joined like the two ends of a null-modem cable, for two processes that
 /// each open one with `serial:`.
 ///
-/// Like a cable it reports no hang-up, and what is sent to an end that nobody has open is lost. Unlike
-/// one it holds the sender back while the other side does not read. Dropping it unplugs both ends.
+/// Like a cable it reports no hang-up, and what is sent to an end that nobody has open is lost.
+/// Unlike one it holds the sender back while the other side does not read. Dropping it unplugs
+/// both ends.
 pub struct Cable {
     paths: [PathBuf; 2],
     /// Closing it stops the thread.

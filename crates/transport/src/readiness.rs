@@ -9,7 +9,8 @@ use rustix::net::{SendFlags, send};
 
 /// Waits until one of `wanted` is ready or `timeout` has passed; returns what is, in their order.
 ///
-/// A signal ends the wait early, as if nothing were ready yet. Hang-up and error are always reported.
+/// A signal ends the wait early, as if nothing were ready yet. Hang-up and error are always
+/// reported.
 pub(crate) fn wait<const N: usize>(
     wanted: [(BorrowedFd<'_>, PollFlags); N],
     timeout: Duration,

@@ -11,8 +11,8 @@ use crate::TransportError;
 ///
 /// - A bare path or `COM3` is `serial:`. Layers may stand before it: `lossy+/dev/ttyS0?ber=1e-5`.
 /// - The leftmost layer is the outermost: it sees the caller's bytes first.
-/// - In targets and values `?`, `&`, `+` and `%` are written as `%3F`, `%26`, `%2B` and `%25`. A bare
-///   `+` is read as itself where nothing else can be meant, that is, behind the scheme.
+/// - In targets and values `?`, `&`, `+` and `%` are written as `%3F`, `%26`, `%2B` and `%25`. A
+///   bare `+` is read as itself where nothing else can be meant, that is, behind the scheme.
 /// - Each key belongs to exactly one layer or the driver. `rate=` goes to the only part of the
 ///   port that knows it; when several do, the text must say which: `slow.rate=`, or
 ///   `lossy.2.seed=` for the second `lossy+` from the left.

@@ -23,7 +23,8 @@ const DISCARDS_MAX: usize = 1024;
 /// two pipes of a process.
 ///
 /// Reading goes on until the system says that there is no more, so the last bytes before a
-/// hang-up are never lost; no call outlasts its timeout, whatever the peer does. For drivers to build on.
+/// hang-up are never lost; no call outlasts its timeout, whatever the peer does. For drivers to
+/// build on.
 #[derive(Debug)]
 pub struct Stream {
     port: String,

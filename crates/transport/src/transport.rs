@@ -14,7 +14,8 @@ use crate::{Caps, Clock, TransportError};
 /// One thread uses a link at a time. Dropping a link closes it: what was handed over may still
 /// arrive, but only [`drain`](Self::drain) makes sure that it has left.
 pub trait Transport: fmt::Debug + Send {
-    /// What the link can do. Fixed for its life.
+    /// What the link can do. Fixed for its life, but for the rate after
+    /// [`set_baud`](Self::set_baud).
     fn caps(&self) -> Caps;
 
     /// Moves bytes both ways until something moved or `timeout` has passed.

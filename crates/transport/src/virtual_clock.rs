@@ -13,7 +13,8 @@ pub(crate) const TICK: Duration = Duration::from_micros(1);
 
 /// Real time after which a party that waits for its turn gives up.
 ///
-/// Far beyond what a loaded machine needs: this turns a test that would hang into one that says why.
+/// Far beyond what a loaded machine needs: this turns a test that would hang into one that says
+/// why.
 const STALL: Duration = Duration::from_secs(120);
 
 /// Real time after which a party that leaves no longer waits for its turn to do so.
@@ -29,8 +30,9 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// order on every run.
 ///
 /// A party that neither waits on the clock nor is dropped holds everybody up. Wrap what waits in
-/// real time, such as joining a thread, in [`Clock::outside`]. Parties used from the same thread do not
-/// hold each other up: one that cannot run because its thread waits for another is passed over.
+/// real time, such as joining a thread, in [`Clock::outside`]. Parties used from the same thread
+/// do not hold each other up: one that cannot run because its thread waits for another is passed
+/// over.
 #[derive(Clone, Default)]
 pub struct VirtualClock {
     core: Arc<Core>,

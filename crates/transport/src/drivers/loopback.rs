@@ -36,8 +36,8 @@ pub struct Loopback {
 
 /// Two connected ends, each a party of `clock` from now on, in this order.
 ///
-/// The names are for messages. Each end may go to a thread of its own; see [`VirtualClock`] for what
-/// that thread must not do.
+/// The names are for messages. Each end may go to a thread of its own; see [`VirtualClock`] for
+/// what that thread must not do.
 #[must_use]
 pub fn pair(clock: &VirtualClock, near: &str, far: &str) -> (Loopback, Loopback) {
     pair_with_capacity(clock, near, far, CAPACITY_BYTES)

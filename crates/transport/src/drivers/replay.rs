@@ -29,8 +29,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A packet of the other side that answers something of ours is delivered once as many of our
 /// bytes have been taken as went before it in the capture; should we send fewer this time, once
 /// [`GRACE`] more than the recorded time since its last packet has passed. A packet that answers
-/// nothing new comes after the recorded time. Our bytes are counted and otherwise ignored. The end of
-/// the capture closes the link in the same way.
+/// nothing new comes after the recorded time. Our bytes are counted and otherwise ignored. The
+/// end of the capture closes the link in the same way.
 struct Replay {
     port: String,
     party: Party,

@@ -31,8 +31,9 @@ const BAUD: u32 = 115_200;
 
 /// Opens the path for this process alone.
 ///
-/// A terminal is set to 8N1 raw, with the modem lines ignored and left alone on closing, and what it
-/// had received before is discarded: it belongs to an earlier session. A virtio port needs no settings.
+/// A terminal is set to 8N1 raw, with the modem lines ignored and left alone on closing, and what
+/// it had received before is discarded: it belongs to an earlier session. A virtio port needs no
+/// settings.
 fn open(request: &DriverRequest<'_>) -> Result<Box<dyn Transport>, TransportError> {
     let port = request.port;
     let params = &request.params;

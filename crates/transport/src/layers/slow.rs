@@ -93,17 +93,17 @@ impl<T: Transport> Slow<T> {
 
     /// When something will have changed, apart from what comes from the link below.
     fn next_change(&self, sends: bool, receives: bool, until: Duration) -> Duration {
+        let now = self.clock.now();
         let leaves = self.outbound.next_arrival().filter(|_| self.due.is_empty());
         let arrives = self.inbound.next_arrival().filter(|_| receives);
         let room = self.outbound.room_at().filter(|_| sends);
         let more = self
             .inbound
             .room_at()
-            .filter(|_| self.inbound.room(self.clock.now()) == 0);
-        [leaves, arrives, room, more]
-            .into_iter()
-            .flatten()
-            .fold(until, Duration::min)
+            .filter(|_| self.inbound.room(now) == 0);
+        // What is past already waits for the caller or for the link below, not for time.
+        let changes = [leaves, arrives, room, more].into_iter().flatten();
+        changes.filter(|at| *at > now).fold(until, Duration::min)
     }
 
     /// The error that ended the link, once all that had arrived has been read.
@@ -187,7 +187,7 @@ impl<T: Transport> Transport for Slow<T> {
             if now >= until {
                 return Err(TransportError::TimedOut {
                     op: "drain",
-                    port: "slow".to_owned(),
+                    port: "slow+".to_owned(),
                 });
             }
             let next = self.next_change(false, false, until);

@@ -33,6 +33,8 @@ pub(super) struct Settings {
 pub(super) struct Line {
     port: String,
     stream: Stream,
+    /// Bytes per second, by the speed that was set last.
+    rate: Option<u32>,
     /// Waits for the output to leave; kept while one wait outlasts its deadline.
     draining: Option<Receiver<Result<(), Errno>>>,
 }
@@ -61,6 +63,7 @@ impl Line {
         Ok(Self {
             port: port.to_owned(),
             stream,
+            rate: rate_of(settings.baud),
             draining: None,
         })
     }
@@ -92,14 +95,10 @@ impl Line {
 
 impl Transport for Line {
     fn caps(&self) -> Caps {
-        let mode = tcgetattr(self.stream.input());
-        let rate = mode
-            .map_or(0, |mode| mode.output_speed())
-            .checked_div(BITS_PER_BYTE);
-        match rate {
-            Some(rate) if rate > 0 => self.stream.caps().with_rate_at_most(rate),
-            _ => self.stream.caps(),
-        }
+        // Remembered: once the line has hung up, the system no longer tells.
+        self.rate.map_or(self.stream.caps(), |rate| {
+            self.stream.caps().with_rate_at_most(rate)
+        })
     }
 
     fn exchange(
@@ -137,7 +136,9 @@ impl Transport for Line {
         let fd = self.stream.input();
         let mut mode =
             tcgetattr(fd).map_err(|error| TransportError::io("tcgetattr", &self.port, error))?;
-        apply_baud(&self.port, fd, &mut mode, baud)
+        apply_baud(&self.port, fd, &mut mode, baud)?;
+        self.rate = rate_of(baud);
+        Ok(())
     }
 }
 
@@ -196,6 +197,10 @@ fn apply_baud(
     } else {
         Err(refused(now.output_speed()))
     }
+}
+
+fn rate_of(baud: u32) -> Option<u32> {
+    baud.checked_div(BITS_PER_BYTE).filter(|rate| *rate > 0)
 }
 
 fn is_near(want: u32, got: u32) -> bool {

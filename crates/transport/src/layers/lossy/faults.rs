@@ -28,10 +28,10 @@ pub enum Way {
 
 /// What goes wrong, and when. The default is nothing.
 ///
-/// Frames and bytes are counted per direction, from 0. Every n-th frame means the n-th, the 2n-th and so
-/// on; `phase` moves that for drops. When several faults meet in one frame it is stalled, then
-/// dropped, or else truncated, doubled, and its bytes hit. Bytes between frames pass untouched by
-/// what counts frames.
+/// Frames and bytes are counted per direction, from 0. Every n-th frame means the n-th, the 2n-th
+/// and so on; `phase` moves that for drops. When several faults meet in one frame it is stalled,
+/// then dropped, or else truncated, doubled, and its bytes hit. Bytes between frames pass
+/// untouched by what counts frames.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     /// Which way they act.

@@ -20,8 +20,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// A link with faults, that follow from a plan and a seed alone.
 ///
-/// Frames are told apart by a splitter and stay whole: one that is handed over in pieces is held until
-/// its last byte, then passed or dropped as one. So do bytes that look like the beginning of one.
+/// Frames are told apart by a splitter and stay whole: one that is handed over in pieces is held
+/// until its last byte, then passed or dropped as one. So do bytes that look like the beginning
+/// of one.
 #[derive(Debug)]
 pub struct Lossy<T> {
     /// None once the link has been cut.

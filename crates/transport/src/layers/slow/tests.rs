@@ -113,3 +113,31 @@ fn the_rate_only_narrows() {
     let slow = Slow::new(Slow::new(near, at(100)), at(500));
     assert_eq!(slow.caps().rate_bytes_per_second, Some(100));
 }
+
+#[test]
+fn what_was_under_way_when_the_peer_left_still_arrives() {
+    let (near, mut far) = loopback::pair(&VirtualClock::new(), "near", "far");
+    near.use_here();
+    let slowness = Slowness {
+        bytes_per_second: Some(1000),
+        latency: Duration::from_secs(1),
+    };
+    let mut slow = Slow::new(near, slowness);
+    far.exchange(b"last words", &mut [], MINUTE).unwrap();
+    drop(far);
+    let (mut read, mut inp) = (Vec::new(), [0; 16]);
+    let closed = loop {
+        // Something to send all the time, which nobody takes.
+        match slow.exchange(&[1; 9000], &mut inp, MINUTE) {
+            Ok(moved) => read.extend_from_slice(&inp[..moved.received]),
+            Err(error) => break error,
+        }
+    };
+    assert!(closed.is_closed());
+    assert_eq!(read, b"last words");
+    let took = slow.clock().now();
+    assert!(
+        took >= Duration::from_millis(1010) && took < MINUTE,
+        "{took:?}"
+    );
+}

@@ -4,95 +4,17 @@
 //! each operation, trees are made in which everything synced has happened, and of the rest some of
 //! it: what a file system may show after the cut. Each must hold every target whole or not at all,
 //! and be finished by the next run. Directory changes count as durable once their directories are
-//! synced, a file's bytes once the file is.
+//! synced, a file's bytes once the file is. Some of the recorded resets were killed once and run
+//! again, so that the second run builds on changes of the first that are not durable.
 
 use std::collections::HashSet;
-use std::ffi::CStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nx_reset::{Collision, Ops, System, execute_with, survey};
+use nx_reset::survey;
 use rstest::rstest;
-use rustix::io::Errno;
 
 use crate::recording::Recording;
 use crate::state::{Snapshot, State};
-
-/// What a recorded reset starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
-    /// A whole tree.
-    Whole,
-    /// One whose targets have all moved into the trash, where an earlier run stopped.
-    Moved,
-}
-
-impl Start {
-    fn state(self) -> State {
-        let state = State::seed_in_memory();
-        if self == Self::Moved {
-            let plan = state.plan().unwrap();
-            let mut ops = NoDeleting { moved: false };
-            execute_with(&mut ops, &state.root(), &plan, &mut |_| {}).unwrap_err();
-            assert_eq!(state.top(), [".nx-reset", "boot", "trust"]);
-        }
-        state
-    }
-}
-
-/// Moves, and then fails to delete.
-#[derive(Debug)]
-struct NoDeleting {
-    moved: bool,
-}
-
-impl NoDeleting {
-    fn refuse(&self) -> Result<(), Errno> {
-        if self.moved { Err(Errno::IO) } else { Ok(()) }
-    }
-}
-
-impl Ops for NoDeleting {
-    fn mkdir(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-        System.mkdir(dir, name)
-    }
-
-    fn create(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-        System.create(dir, name)
-    }
-
-    fn write(&mut self, file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
-        System.write(file, bytes)
-    }
-
-    fn sync(&mut self, _: BorrowedFd<'_>) -> Result<(), Errno> {
-        Ok(())
-    }
-
-    fn rename(
-        &mut self,
-        from: (BorrowedFd<'_>, &CStr),
-        to: (BorrowedFd<'_>, &CStr),
-        collision: Collision,
-    ) -> Result<(), Errno> {
-        self.moved |= collision == Collision::Refuse;
-        System.rename(from, to, collision)
-    }
-
-    fn unlink(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-        self.refuse()?;
-        System.unlink(dir, name)
-    }
-
-    fn rmdir(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-        self.refuse()?;
-        System.rmdir(dir, name)
-    }
-
-    fn unseal(&mut self, dir: BorrowedFd<'_>) -> Result<(), Errno> {
-        System.unseal(dir)
-    }
-}
 
 /// Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (2014).
 struct SplitMix(u64);
@@ -131,19 +53,23 @@ fn losses(pending: &[usize], seed: u64) -> Vec<HashSet<usize>> {
 
 #[rstest]
 fn whatever_a_power_cut_loses_the_next_run_finishes(
-    #[values(Start::Whole, Start::Moved)] start: Start,
+    #[values(None, Some(1), Some(3))] killed_after_moves: Option<u32>,
 ) {
-    let recording = Recording::make(&start.state());
+    let recording = Recording::make(&State::seed_in_memory(), killed_after_moves);
     let total = recording.total();
     let mut states = 0;
     for cut in 0..=total {
         for lost in losses(&recording.pending(cut), cut as u64) {
             let lost = recording.consistent(cut, lost);
             states += 1;
-            let state = start.state();
+            let state = State::seed_in_memory();
             let (before, kept) = (state.snapshot(), state.kept_snapshot());
             recording.replay(&state.root(), cut, &lost);
-            let told = || format!("{start:?}, cut after {cut} of {total}, lost {lost:?}");
+            let told = || {
+                format!(
+                    "killed after {killed_after_moves:?} moves, cut after {cut} of {total}, lost {lost:?}"
+                )
+            };
 
             assert_eq!(state.kept_snapshot(), kept, "{}", told());
             let now = state.snapshot();
@@ -161,7 +87,7 @@ fn whatever_a_power_cut_loses_the_next_run_finishes(
                 let is_trash = path.starts_with(".nx-reset/trash") && path.components().count() > 2;
                 is_trash || !path.starts_with(".nx-reset") && !kept.contains_key(path)
             });
-            let begun = start == Start::Moved || cut >= recording.started();
+            let begun = cut >= recording.started();
             if begun && (left || cut <= recording.last_step()) {
                 let pending = survey(&state.root()).unwrap().pending;
                 let known = pending.is_some_and(|pending| pending.plan_hash.is_some());

@@ -71,9 +71,20 @@ impl Op {
 #[derive(Debug, Default)]
 struct Recorder {
     ops: Rc<RefCell<Vec<Op>>>,
+    /// Targets that may still move before the process is killed.
+    moves_left: Option<u32>,
 }
 
 impl Recorder {
+    /// Fails once the process counts as killed.
+    fn alive(&self) -> Result<(), Errno> {
+        if self.moves_left == Some(0) {
+            Err(Errno::INTR)
+        } else {
+            Ok(())
+        }
+    }
+
     fn push(&mut self, op: Op) {
         self.ops.borrow_mut().push(op);
     }
@@ -90,6 +101,7 @@ fn open_directory(dir: impl AsFd, name: &CStr) -> OwnedFd {
 
 impl Ops for Recorder {
     fn mkdir(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+        self.alive()?;
         System.mkdir(dir, name)?;
         let made = inode(open_directory(dir, name));
         self.push(Op::Mkdir {
@@ -101,6 +113,7 @@ impl Ops for Recorder {
     }
 
     fn create(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+        self.alive()?;
         let file = System.create(dir, name)?;
         self.push(Op::Create {
             dir: inode(dir),
@@ -111,6 +124,7 @@ impl Ops for Recorder {
     }
 
     fn write(&mut self, file: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+        self.alive()?;
         let written = System.write(file, &bytes[..bytes.len().min(100)])?;
         self.push(Op::Write {
             file: inode(file),
@@ -120,6 +134,7 @@ impl Ops for Recorder {
     }
 
     fn sync(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.alive()?;
         self.push(Op::Sync { what: inode(fd) });
         Ok(())
     }
@@ -130,7 +145,11 @@ impl Ops for Recorder {
         to: (BorrowedFd<'_>, &CStr),
         collision: Collision,
     ) -> Result<(), Errno> {
+        self.alive()?;
         System.rename(from, to, collision)?;
+        if collision == Collision::Refuse {
+            self.moves_left = self.moves_left.map(|left| left - 1);
+        }
         let from = (inode(from.0), from.1.to_owned());
         let to = (inode(to.0), to.1.to_owned());
         self.push(Op::Rename {
@@ -142,6 +161,7 @@ impl Ops for Recorder {
     }
 
     fn unlink(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+        self.alive()?;
         System.unlink(dir, name)?;
         self.push(Op::Unlink {
             dir: inode(dir),
@@ -151,6 +171,7 @@ impl Ops for Recorder {
     }
 
     fn rmdir(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+        self.alive()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let gone = inode(rustix::fs::openat(dir, name, flags, Mode::empty())?);
         System.rmdir(dir, name)?;
@@ -186,8 +207,9 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Resets `state` and records it.
-    pub(crate) fn make(state: &State) -> Self {
+    /// Resets `state` and records it; if told to, as two runs, of which the first is killed after
+    /// that many moves.
+    pub(crate) fn make(state: &State, killed_after_moves: Option<u32>) -> Self {
         let root = state.root();
         let inodes = directories(&root)
             .into_iter()
@@ -196,14 +218,20 @@ impl Recording {
         let mut recorder = Recorder::default();
         let ops = Rc::clone(&recorder.ops);
         let plan = state.plan().unwrap();
-        let mut started = 0;
+        let mut started = None;
         let mut watch = |event: Event<'_>| {
             if matches!(event, Event::Started { .. }) {
-                started = ops.borrow().len();
+                started.get_or_insert(ops.borrow().len());
             }
         };
+        if killed_after_moves.is_some() {
+            recorder.moves_left = killed_after_moves;
+            execute_with(&mut recorder, &root, &plan, &mut watch).unwrap_err();
+            recorder.moves_left = None;
+        }
         execute_with(&mut recorder, &root, &plan, &mut watch).unwrap();
         let ops = recorder.ops.take();
+        let started = started.unwrap();
         Self {
             inodes,
             ops,

@@ -24,6 +24,10 @@ pub mod capture;
 #[cfg(feature = "std")]
 pub mod drive;
 #[cfg(feature = "std")]
+mod extents;
+#[cfg(feature = "std")]
+pub mod source;
+#[cfg(feature = "std")]
 pub mod splitter;
 #[cfg(feature = "std")]
 pub mod storage;

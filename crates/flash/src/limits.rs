@@ -73,7 +73,7 @@ pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 pub const REPAIR_ROUNDS_MAX: u32 = 3;
 
 const _: () = assert!(SLICE_BYTES_MAX + DATA_ADDRESS_BYTES <= PAYLOAD_BYTES_MAX);
-const _: () = assert!(SLICE_BYTES_MAX as u64 % ADDRESS_UNIT_BYTES == 0);
+const _: () = assert!((SLICE_BYTES_MAX as u64).is_multiple_of(ADDRESS_UNIT_BYTES));
 const _: () = assert!(
     DATA_OVERHEAD_BYTES <= 28,
     "the overhead that the design allows"

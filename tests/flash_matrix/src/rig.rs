@@ -166,7 +166,7 @@ impl Rig {
         device_tape: &mut dyn FnMut(&DeviceConfig) -> Box<dyn Tape<Device> + Send>,
     ) -> Outcome {
         let ends = self.link.open(&self.faults, &self.slow);
-        let default = DeviceConfig::new(vec![image.key.clone()], self.boot);
+        let default = DeviceConfig::new(vec![image.key], self.boot);
         let config = self.device.clone().unwrap_or(default);
         let tape = device_tape(&config);
         let stop = Arc::new(AtomicBool::new(false));

@@ -74,7 +74,7 @@ impl Assemblies {
         if let Some(place) = assembly.bytes.get_mut(from..to) {
             place.copy_from_slice(data);
         }
-        for at in (offset / unit)..end.div_ceil(unit) {
+        for at in offset.div_ceil(unit)..end.div_ceil(unit) {
             let word = usize::try_from(at / 64).unwrap_or(usize::MAX);
             let bit = 1_u64 << (at % 64);
             if let Some(bits) = assembly

@@ -53,10 +53,12 @@ impl Desk {
         self.pending.remove(&id)
     }
 
-    /// The answers are of no interest any more; what was not asked yet never is.
+    /// The answers of a transfer are of no interest any more; what was not asked yet never is.
     pub(super) fn forget(&mut self) {
-        self.requests.clear();
-        self.pending.clear();
+        self.pending
+            .retain(|_, purpose| matches!(purpose, Purpose::Status | Purpose::Boot));
+        let pending = &self.pending;
+        self.requests.retain(|(id, _)| pending.contains_key(id));
     }
 
     pub(super) fn tell(&mut self, event: Event) {

@@ -18,6 +18,10 @@ use crate::wire::{Busy, BusyPhase, FromDevice, RejectCode};
 /// Blocks asked for again in one go, so that the answers stay few.
 const REPAIR_BLOCKS_MAX: usize = 8 * 1_024;
 
+/// Bytes of a gap or of the device's state that one request covers, so that the device can
+/// tell how far it is.
+const PIECE_BYTES: u64 = 4 * 1_048_576;
+
 /// Where the end of a transfer is.
 #[derive(Debug)]
 pub(super) struct Finish {
@@ -25,12 +29,16 @@ pub(super) struct Finish {
     cursor: u32,
     done: u64,
     total: u64,
+    /// Blocks that were not what they should be.
     bad: Vec<Block>,
-    gaps: Vec<(u64, u64)>,
+    /// Ranges that the step has yet to go through.
+    left: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
+    /// Every block is in the installed image: are the gaps zero there?
+    Same,
     /// Copying blocks that were found in the installed image.
     Adopt,
     /// Making everything durable before it is read back.
@@ -56,6 +64,12 @@ pub(super) enum Finished {
 }
 
 impl Finish {
+    fn next_piece(&mut self) -> Option<(u64, u64)> {
+        let (offset, bytes) = next_piece(&mut self.left)?;
+        self.done = self.done.saturating_add(bytes);
+        Some((offset, bytes))
+    }
+
     /// What a `BUSY` says.
     pub(super) const fn busy(&self) -> Busy {
         let phase = match self.step {
@@ -72,32 +86,48 @@ impl Finish {
 
 impl Transfer {
     /// The host says that it sent everything.
-    pub(super) fn done(&mut self, channel: &mut Channel, desk: &mut Desk) -> Finished {
+    pub(super) fn done(&mut self, channel: &mut Channel, desk: &mut Desk) {
         if self.finish.is_some() {
-            return Finished::NotYet;
+            return;
+        }
+        self.done_waits = self.is_taking_in();
+        if self.done_waits {
+            return;
         }
         let missing = self.missing(REPAIR_BLOCKS_MAX);
         if !missing.is_empty() {
             self.need_again(&missing, channel);
-            return Finished::NotYet;
+            return;
         }
-        let all = self.map.block_count();
-        let kept_or_present = self.present.len().saturating_add(self.kept_blocks());
-        if self.same_as_installed && kept_or_present == all {
-            return Finished::Installed;
-        }
-        let gaps = gaps(&self.offer.manifest, &self.kept_regions());
-        let total = self.offer.manifest.image.size;
+        let present = self.present.len().saturating_add(self.kept_blocks());
+        let unchanged = self.same_as_installed && present == self.map.block_count();
         self.finish = Some(Finish {
-            step: Step::Adopt,
+            step: Step::Same,
             cursor: 0,
             done: 0,
-            total,
+            total: self.offer.manifest.image.size,
             bad: Vec::new(),
-            gaps,
+            left: gaps(&self.offer.manifest, &self.kept_regions()),
         });
-        self.adopt_next(desk);
-        Finished::NotYet
+        if !unchanged || !self.look_at_next_gap(desk) {
+            self.adopt_next(desk);
+        }
+    }
+
+    /// What `DONE` has to wait for may be over now.
+    pub(super) fn go_on(&mut self, channel: &mut Channel, desk: &mut Desk) {
+        if self.done_waits && !self.is_taking_in() {
+            self.done(channel, desk);
+        }
+    }
+
+    /// Asks whether the next gap of the installed image is zero; returns whether there is one.
+    fn look_at_next_gap(&mut self, desk: &mut Desk) -> bool {
+        let next = self.finish.as_mut().and_then(Finish::next_piece);
+        if let Some((offset, bytes)) = next {
+            desk.ask(Request::IsZero { offset, bytes }, Purpose::Finish);
+        }
+        next.is_some()
     }
 
     fn kept_blocks(&self) -> u32 {
@@ -122,6 +152,7 @@ impl Transfer {
     }
 
     fn adopt_next(&mut self, desk: &mut Desk) {
+        self.step(Step::Adopt);
         let from = self.finish.as_ref().map_or(0, |finish| finish.cursor);
         let next = self
             .present
@@ -153,6 +184,14 @@ impl Transfer {
             return Ok(Finished::NotYet);
         };
         match (finish.step, outcome) {
+            (Step::Same, Outcome::Flag(true)) => {
+                if !self.look_at_next_gap(desk) {
+                    self.finish = None;
+                    desk.tell(Event::VerifyOk);
+                    return Ok(Finished::Installed);
+                }
+            }
+            (Step::Same, _) => self.adopt_next(desk),
             (Step::Adopt, _) => {
                 let number = finish.cursor;
                 self.present.remove(number);
@@ -186,7 +225,9 @@ impl Transfer {
                     finish.done = finish.done.saturating_add(u64::from(block.bytes));
                     if got.is_none() || self.expected(&block) != got {
                         self.lose(&block);
-                        if let Some(finish) = &mut self.finish {
+                        // Any more are found missing by the next `DONE`.
+                        let room = |finish: &&mut Finish| finish.bad.len() < REPAIR_BLOCKS_MAX;
+                        if let Some(finish) = self.finish.as_mut().filter(room) {
                             finish.bad.push(block);
                         }
                     }
@@ -196,11 +237,10 @@ impl Transfer {
                 }
                 self.read_back(desk);
             }
-            (Step::Gap, _) => self.next_gap(channel, desk)?,
-            (Step::Carry, _) => self.install(desk),
+            (Step::Gap, _) => self.next_gap(desk),
+            (Step::Carry, _) => self.carry_next(desk),
             (Step::Install, _) => {
                 self.finish = None;
-                desk.tell(Event::VerifyOk);
                 return Ok(Finished::Installed);
             }
             (Step::Block, _) => {}
@@ -210,7 +250,7 @@ impl Transfer {
             .as_ref()
             .is_some_and(|finish| self.is_read(finish))
         {
-            self.next_gap(channel, desk)?;
+            self.mend_or_go_on(channel, desk)?;
         }
         Ok(Finished::NotYet)
     }
@@ -248,44 +288,62 @@ impl Transfer {
         }
     }
 
-    /// Every block is read: mends, or goes on with the gaps, the state, the install.
-    fn next_gap(&mut self, channel: &mut Channel, desk: &mut Desk) -> Result<(), Refused> {
+    /// Every block is read: asks for those that differ, or goes on with the gaps.
+    fn mend_or_go_on(&mut self, channel: &mut Channel, desk: &mut Desk) -> Result<(), Refused> {
+        let gaps = gaps(&self.offer.manifest, &self.kept_regions());
         let Some(finish) = &mut self.finish else {
             return Ok(());
         };
-        if !finish.bad.is_empty() {
-            let bad = core::mem::take(&mut finish.bad);
-            self.finish = None;
-            self.repairs = self.repairs.saturating_add(1);
-            if self.repairs > REPAIR_ROUNDS_MAX {
-                let what = "blocks differ each time that they are read back";
-                return Err((RejectCode::ReadBack, what.to_string()));
-            }
-            self.need_again(&bad, channel);
+        if finish.bad.is_empty() {
+            finish.left = gaps;
+            self.next_gap(desk);
             return Ok(());
         }
-        if let Some((offset, end)) = finish.gaps.pop() {
-            finish.step = Step::Gap;
-            let bytes = end.saturating_sub(offset);
-            finish.done = finish.done.saturating_add(bytes);
-            desk.ask(Request::ZeroGap { offset, bytes }, Purpose::Finish);
-            return Ok(());
+        let bad = core::mem::take(&mut finish.bad);
+        self.finish = None;
+        self.repairs = self.repairs.saturating_add(1);
+        if self.repairs > REPAIR_ROUNDS_MAX {
+            let what = "blocks differ each time that they are read back";
+            return Err((RejectCode::ReadBack, what.to_string()));
         }
-        match self.kept_regions().first() {
-            Some((offset, end)) => {
-                let (offset, bytes) = (*offset, end.saturating_sub(*offset));
-                self.step(Step::Carry);
-                desk.ask(Request::Carry { offset, bytes }, Purpose::Finish);
-            }
-            None => self.install(desk),
-        }
+        self.need_again(&bad, channel);
         Ok(())
     }
 
-    fn install(&mut self, desk: &mut Desk) {
+    fn next_gap(&mut self, desk: &mut Desk) {
+        self.step(Step::Gap);
+        if let Some((offset, bytes)) = self.finish.as_mut().and_then(Finish::next_piece) {
+            desk.ask(Request::ZeroGap { offset, bytes }, Purpose::Finish);
+            return;
+        }
+        desk.tell(Event::VerifyOk);
+        let kept = self.kept_regions();
+        if let Some(finish) = &mut self.finish {
+            finish.left = kept;
+        }
+        self.carry_next(desk);
+    }
+
+    fn carry_next(&mut self, desk: &mut Desk) {
+        self.step(Step::Carry);
+        if let Some((offset, bytes)) = self.finish.as_mut().and_then(Finish::next_piece) {
+            desk.ask(Request::Carry { offset, bytes }, Purpose::Finish);
+            return;
+        }
         self.step(Step::Install);
         desk.ask(Request::Install, Purpose::Finish);
     }
+}
+
+/// Takes a piece off the ranges that are left: its offset and its length, in bytes.
+pub(super) fn next_piece(left: &mut Vec<(u64, u64)>) -> Option<(u64, u64)> {
+    let (offset, end) = left.pop()?;
+    let bytes = end.saturating_sub(offset).min(PIECE_BYTES);
+    let next = offset.saturating_add(bytes);
+    if next < end {
+        left.push((next, end));
+    }
+    Some((offset, bytes))
 }
 
 /// The ranges of an image that belong to no segment and to none of these regions.
@@ -311,7 +369,8 @@ pub(super) fn gaps(manifest: &Manifest, without: &[(u64, u64)]) -> Vec<(u64, u64
     gaps
 }
 
-/// The region of the state segment, up to the next segment or the image's end.
+/// The region of the state segment, up to the next segment or the image's end, as the byte
+/// where it begins and the byte behind it.
 pub(super) fn state_region(manifest: &Manifest) -> Option<(u64, u64)> {
     let at = manifest
         .segments

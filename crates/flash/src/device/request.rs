@@ -32,6 +32,8 @@ pub enum Request {
         image_bytes: u64,
         /// Forget what is staged even so.
         restart: bool,
+        /// The device's own state is to outlive the install.
+        keeps_state: bool,
     },
     /// The directory of the segment with this block root, if it is stored.
     LoadDirectory {
@@ -125,6 +127,9 @@ pub enum Request {
 pub struct StoreStatus {
     /// The installed image's manifest, as it was signed.
     pub installed: Option<Vec<u8>>,
+    /// Where nothing counts as installed because an install over it was interrupted: the
+    /// manifest of what was, if its state is still there.
+    pub interrupted: Option<Vec<u8>>,
     /// SHA-256 of the manifest of what is staged.
     pub staged: Option<Digest>,
     /// Bytes that the target can hold.

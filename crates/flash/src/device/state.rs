@@ -1,5 +1,6 @@
 //! The device's machine: sessions, and who does what in them.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -15,7 +16,7 @@ use crate::device::offer::{Incoming, Offer, Refused, judge, offer_len};
 use crate::device::request::{Outcome, Request, StoreStatus};
 use crate::device::transfer::{Transfer, failed, say};
 use crate::device::verify::Verify;
-use crate::limits::{BUSY_EVERY, SLICE_BYTES_MAX};
+use crate::limits::{BUSY_EVERY, MESSAGES_IN_FLIGHT_MAX, SLICE_BYTES_MAX};
 use crate::machine::{Machine, RequestId};
 use crate::session::{Channel, Handled, Incoming as FromLink, Intake};
 use crate::time::Instant;
@@ -26,6 +27,10 @@ use crate::wire::{
 
 /// At most one `REFUSE` in this time.
 const REFUSE_EVERY: Duration = Duration::from_millis(100);
+/// Answers that may wait for a host that asks and does not listen.
+const ANSWERS_QUEUED_MAX: usize = 4 * MESSAGES_IN_FLIGHT_MAX;
+/// Segments that may be asked for and not answered yet; a manifest has no more.
+const ASKED_MAX: usize = nx_image::limits::SEGMENTS_MAX;
 /// How long the answer to `REBOOT` may take to arrive before the device restarts anyway.
 const REBOOT_AFTER: Duration = Duration::from_secs(1);
 
@@ -42,7 +47,7 @@ enum Stage {
     /// The store gets ready for the image.
     Beginning(Option<Offer>),
     /// The image is coming.
-    Transfer(Transfer),
+    Transfer(Box<Transfer>),
     /// What is installed is being digested.
     Verifying(Verify),
 }
@@ -67,13 +72,6 @@ struct Reboot {
     told: bool,
 }
 
-/// A frame that waits to go out and belongs to no session.
-#[derive(Debug)]
-enum Aside {
-    Welcome,
-    Refuse(Refusal),
-}
-
 /// The device's half of the protocol. No I/O, no clock.
 #[derive(Debug)]
 pub struct Device {
@@ -83,7 +81,8 @@ pub struct Device {
     session: Option<Session>,
     sessions: u16,
     status: StoreStatus,
-    aside: Option<Aside>,
+    welcome_due: bool,
+    refusal: Option<Refusal>,
     aside_seq: u32,
     refused_at: Option<Instant>,
     last_good_seq: u32,
@@ -104,7 +103,8 @@ impl Device {
             session: None,
             sessions: 0,
             status: StoreStatus::default(),
-            aside: None,
+            welcome_due: false,
+            refusal: None,
             aside_seq: 0,
             refused_at: None,
             last_good_seq: 0,
@@ -153,7 +153,7 @@ impl Device {
         };
         if let Some(session) = self.session.as_mut().filter(|s| s.nonce == hello.nonce) {
             session.last_heard = now;
-            self.aside = Some(Aside::Welcome);
+            self.welcome_due = true;
             return;
         }
         if !(hello.version_min..=hello.version_max).contains(&VERSION) {
@@ -196,7 +196,7 @@ impl Device {
             reboot: None,
             busy_at: None,
         });
-        self.aside = Some(Aside::Welcome);
+        self.welcome_due = true;
     }
 
     fn refuse(&mut self, code: RejectCode, nonce: u64, session: u32, now: Instant) {
@@ -207,13 +207,13 @@ impl Device {
             return;
         }
         self.refused_at = Some(now);
-        self.aside = Some(Aside::Refuse(Refusal {
+        self.refusal = Some(Refusal {
             code: code.number(),
             nonce,
             session,
             version_min: VERSION,
             version_max: VERSION,
-        }));
+        });
     }
 
     fn end(&mut self, event: Option<Event>) {
@@ -221,11 +221,19 @@ impl Device {
             return;
         };
         self.last_good_seq = session.channel.last_good_seq();
+        self.welcome_due = false;
         self.desk.forget();
         if let Stage::Transfer(transfer) = &mut session.stage {
             transfer.abandon(&mut self.desk);
         }
         self.desk.ask(Request::Status, Purpose::Status);
+        // The host was promised a restart: that it left does not take it back.
+        if let Some(Reboot {
+            target, told: true, ..
+        }) = session.reboot
+        {
+            self.desk.tell(Event::Reboot(target));
+        }
         if let Some(event) = event {
             self.desk.tell(event);
         }
@@ -264,8 +272,13 @@ impl Device {
         self.pump();
     }
 
+    /// The next message, if the host has taken the answers to those before.
     fn next_message(&mut self) -> Option<Vec<u8>> {
-        self.session.as_mut()?.channel.next_message()
+        let channel = &mut self.session.as_mut()?.channel;
+        if channel.queued() >= ANSWERS_QUEUED_MAX {
+            return None;
+        }
+        channel.next_message()
     }
 
     /// Tells the host about a refusal; the transfer ends with it, and what is staged stays.
@@ -281,10 +294,10 @@ impl Device {
         session.stage = Stage::Idle;
         session.busy_at = None;
         session.last_heard = now;
-        say(
-            &mut session.channel,
-            &FromDevice::rejected(code, detail.clone()),
-        );
+        if session.channel.queued() < ANSWERS_QUEUED_MAX {
+            let rejected = FromDevice::rejected(code, detail.clone());
+            say(&mut session.channel, &rejected);
+        }
         self.desk.tell(Event::Rejected { code, detail });
         self.desk.ask(Request::Status, Purpose::Status);
     }
@@ -306,13 +319,25 @@ impl Device {
                 }
                 let detail = || (RejectCode::Limit, format!("an offer of {bytes} bytes"));
                 let len = offer_len(bytes).ok_or_else(detail)?;
-                session.stage = Stage::Offered {
+                self.desk.forget();
+                if let Stage::Transfer(transfer) = stage {
+                    transfer.abandon(&mut self.desk);
+                }
+                session.busy_at = None;
+                *stage = Stage::Offered {
                     flags,
                     incoming: Incoming::with_len(len),
                 };
                 Ok(())
             }
             (FromHost::Write { segment }, Stage::Transfer(transfer)) => {
+                if transfer.finish.is_some() {
+                    return state("WRITE while the image is being installed");
+                }
+                if transfer.asked.len() >= ASKED_MAX {
+                    let detail = format!("more than {ASKED_MAX} segments asked for at once");
+                    return Err((RejectCode::Limit, detail));
+                }
                 let found = transfer.offer.manifest.segment(&segment);
                 let index = found.and_then(|(index, _)| u8::try_from(index).ok());
                 let unknown = || (RejectCode::Address, format!("no segment {segment}"));
@@ -476,7 +501,8 @@ impl Device {
                 }
             }
             (Purpose::Verify, Stage::Verifying(verify)) => {
-                if verify.read(outcome, channel, &mut self.desk) {
+                let told = verify.read(outcome, channel, &mut self.desk);
+                if told {
                     self.verified();
                 }
             }
@@ -505,7 +531,7 @@ impl Device {
         say(&mut session.channel, &FromDevice::Accepted);
         let installed = self.status.installed.as_deref();
         let window = self.config.window_bytes;
-        session.stage = Stage::Transfer(Transfer::new(offer, installed, resumed, window));
+        session.stage = Stage::Transfer(Box::new(Transfer::new(offer, installed, resumed, window)));
         session.busy_at = Some(now.after(BUSY_EVERY));
     }
 
@@ -514,6 +540,26 @@ impl Device {
             session.stage = Stage::Idle;
             session.busy_at = None;
         }
+    }
+
+    /// What belongs to no session: welcomes and refusals.
+    fn transmit_aside(&mut self, out: &mut Vec<u8>) -> Option<usize> {
+        let mut payload = Vec::new();
+        let welcome = self.session.as_ref().filter(|_| self.welcome_due);
+        let kind = match welcome.map(|session| &session.welcome) {
+            Some(welcome) => {
+                welcome.emit(&mut payload);
+                self.welcome_due = false;
+                Kind::Welcome
+            }
+            None => {
+                self.refusal.take()?.emit(&mut payload);
+                Kind::Refuse
+            }
+        };
+        let seq = self.aside_seq;
+        self.aside_seq = seq.wrapping_add(1);
+        Some(Frame::new(kind, 0, seq, &payload).emit(out))
     }
 
     fn pump(&mut self) {
@@ -532,24 +578,23 @@ impl Device {
         let Some(session) = &mut self.session else {
             return;
         };
-        if let Some(Reboot {
-            target,
-            at,
-            told: true,
-        }) = session.reboot
-        {
-            if at <= now || session.channel.queued() == 0 {
-                session.reboot = None;
-                self.desk.tell(Event::Reboot(target));
-            }
+        let told = session.reboot.filter(|reboot| reboot.told);
+        let heard = session.channel.queued() == 0;
+        if let Some(reboot) = told.filter(|reboot| heard || reboot.at <= now) {
+            session.reboot = None;
+            self.desk.tell(Event::Reboot(reboot.target));
         }
         let Some(session) = &mut self.session else {
             return;
         };
-        if let Stage::Transfer(transfer) = &mut session.stage {
-            if transfer.checkpoint_at().is_some_and(|at| at <= now) {
-                transfer.checkpoint(&mut self.desk);
-            }
+        if let Stage::Transfer(transfer) = &mut session.stage
+            && transfer.checkpoint_at().is_some_and(|at| at <= now)
+        {
+            transfer.checkpoint(&mut self.desk);
+        }
+        // A host has nothing to say while the device works.
+        if session.busy().is_some() {
+            session.last_heard = now;
         }
         if now.since(session.last_heard) >= self.config.give_up_after {
             self.end(Some(Event::TimedOut));
@@ -647,7 +692,8 @@ impl Machine for Device {
 
     fn handle_closed(&mut self, _now: Instant) {
         self.intake = Intake::new();
-        self.aside = None;
+        self.refusal = None;
+        self.last_words.clear();
         if self.session.is_some() {
             self.end(Some(Event::Closed));
         }
@@ -664,25 +710,12 @@ impl Machine for Device {
 
     fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<usize> {
         if !self.last_words.is_empty() {
+            let len = self.last_words.len();
             out.append(&mut self.last_words);
-            return Some(out.len());
+            return Some(len);
         }
-        if let Some(aside) = self.aside.take() {
-            let mut payload = Vec::new();
-            let kind = match (&aside, &self.session) {
-                (Aside::Welcome, Some(session)) => {
-                    session.welcome.emit(&mut payload);
-                    Kind::Welcome
-                }
-                (Aside::Welcome, None) => return None,
-                (Aside::Refuse(refusal), _) => {
-                    refusal.emit(&mut payload);
-                    Kind::Refuse
-                }
-            };
-            let seq = self.aside_seq;
-            self.aside_seq = seq.wrapping_add(1);
-            return Some(Frame::new(kind, 0, seq, &payload).emit(out));
+        if let Some(len) = self.transmit_aside(out) {
+            return Some(len);
         }
         let session = self.session.as_mut()?;
         if session.busy_at.is_some_and(|at| at <= now) {

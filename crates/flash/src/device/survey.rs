@@ -45,6 +45,16 @@ enum Step {
     Adopting,
 }
 
+impl Survey {
+    /// Whether it waits for the store, not for the host.
+    pub(super) const fn is_at_work(&self) -> bool {
+        match self.step {
+            Step::WantDirectory | Step::NextPage | Step::WantPage => false,
+            Step::Directory | Step::Page | Step::Staged | Step::Installed | Step::Adopting => true,
+        }
+    }
+}
+
 impl Transfer {
     /// The host asks which blocks of a segment are needed.
     pub(super) fn ask(&mut self, segment: u8) {
@@ -165,6 +175,7 @@ impl Transfer {
                         self.have(&block, desk);
                         self.next_block(channel, desk);
                     }
+                    None if self.same_as_installed => self.need_block(channel, desk),
                     None => self.look_at_installed(channel, desk),
                 }
             }
@@ -180,6 +191,7 @@ impl Transfer {
                         let (offset, bytes) = (block.offset, block.bytes);
                         desk.ask(Request::Adopt { offset, bytes }, Purpose::Survey);
                     }
+                    None if self.same_as_installed && self.resumed => self.look_at_staged(desk),
                     None => self.need_block(channel, desk),
                 }
             }
@@ -258,14 +270,20 @@ impl Transfer {
         self.map.in_page(survey.segment, survey.page, survey.index)
     }
 
+    /// Staged blocks need no copying, so they are looked for first; but where the image is
+    /// installed already, nothing may be left to do at all.
     fn look_at_block(&mut self, channel: &mut Channel, desk: &mut Desk) {
+        if self.resumed && !self.same_as_installed {
+            self.look_at_staged(desk);
+        } else {
+            self.look_at_installed(channel, desk);
+        }
+    }
+
+    fn look_at_staged(&mut self, desk: &mut Desk) {
         let Some(block) = self.survey_block() else {
             return;
         };
-        if !self.resumed {
-            self.look_at_installed(channel, desk);
-            return;
-        }
         self.set_step(Step::Staged);
         let (offset, bytes) = (block.offset, block.bytes);
         desk.ask(

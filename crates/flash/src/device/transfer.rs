@@ -18,7 +18,9 @@ use crate::device::finish::Finish;
 use crate::device::offer::{Incoming, Offer, Refused};
 use crate::device::request::{Outcome, Request};
 use crate::device::survey::Survey;
-use crate::limits::{ADDRESS_UNIT_BYTES, CHECKPOINT_AFTER, CHECKPOINT_BYTES, DIRECTORY_BYTES_MAX};
+use crate::limits::{
+    ADDRESS_UNIT_BYTES, CHECKPOINT_AFTER, CHECKPOINT_BYTES, DIRECTORY_BYTES_MAX, WINDOW_BLOCKS_MIN,
+};
 use crate::session::Channel;
 use crate::time::Instant;
 use crate::wire::{Busy, BusyPhase, FromDevice, Need, Object, Reader, RejectCode};
@@ -45,8 +47,8 @@ pub(super) struct Transfer {
     pub(super) resumed: bool,
     /// Segments whose own content the device keeps.
     pub(super) kept: Vec<u8>,
-    /// The device has a state of its own, beginning here.
-    state_at: Option<u64>,
+    /// What the device grants for blocks of this size, in bytes.
+    pub(super) window_bytes: u32,
     pub(super) asked: VecDeque<u8>,
     pub(super) survey: Option<Survey>,
     pub(super) surveyed: u8,
@@ -65,6 +67,10 @@ pub(super) struct Transfer {
     unsynced_bytes: u64,
     unsynced_since: Option<Instant>,
     syncing: bool,
+    /// Blocks that are whole and wait for their digest.
+    proving: BTreeSet<u32>,
+    /// `DONE` came, and is looked at once what is being taken in is on the medium.
+    pub(super) done_waits: bool,
     pub(super) finish: Option<Finish>,
     pub(super) repairs: u32,
 }
@@ -79,19 +85,8 @@ impl Transfer {
         let map = BlockMap::of(&offer.manifest);
         let blocks = map.block_count();
         let fresh = offer.flags.restart;
-        let before = installed
-            .filter(|_| !fresh)
-            .and_then(|raw| Manifest::parse(raw).ok());
         let same = installed.is_some_and(|raw| Manifest::digest_of(raw) == offer.digest);
-        let state_at = before
-            .as_ref()
-            .filter(|_| !offer.flags.wipe_state)
-            .and_then(|old| {
-                old.segments
-                    .iter()
-                    .find(|segment| segment.role == Role::State)
-            })
-            .map(|segment| segment.offset);
+        let window_bytes = window_bytes.max(map.block_bytes().saturating_mul(WINDOW_BLOCKS_MIN));
         let room = window_bytes.checked_div(map.block_bytes()).unwrap_or(0);
         Self {
             proven: BlockSet::with_room_for(blocks),
@@ -103,10 +98,10 @@ impl Transfer {
                 .map(|segment| segment.block_count(map.block_bytes()))
                 .collect(),
             same_as_installed: same && !fresh && !offer.flags.wipe_state,
-            can_adopt: before.is_some(),
+            can_adopt: installed.is_some() && !fresh,
             resumed,
             kept: Vec::new(),
-            state_at,
+            window_bytes,
             asked: VecDeque::new(),
             survey: None,
             surveyed: 0,
@@ -123,6 +118,8 @@ impl Transfer {
             unsynced_bytes: 0,
             unsynced_since: None,
             syncing: false,
+            proving: BTreeSet::new(),
+            done_waits: false,
             finish: None,
             repairs: 0,
             map,
@@ -144,7 +141,7 @@ impl Transfer {
             .manifest
             .segments
             .get(usize::from(segment))
-            .is_some_and(|s| s.role == Role::State && self.state_at == Some(s.offset))
+            .is_some_and(|s| s.role == Role::State && self.offer.keeps_state)
     }
 
     /// The expected digest of a block, if its page is at hand.
@@ -249,8 +246,9 @@ impl Transfer {
         let Some(block) = self.map.at_offset(at) else {
             return Err((RejectCode::Address, format!("offset {at} is in no segment")));
         };
-        let known = self.proven.contains(block.number) || self.writing.contains(&block.number);
-        if known || self.present.contains(block.number) {
+        let had = self.proven.contains(block.number) || self.present.contains(block.number);
+        let comes = self.writing.contains(&block.number) || self.proving.contains(&block.number);
+        if had || comes {
             return Ok(true);
         }
         let inside = u32::try_from(at.saturating_sub(block.offset)).unwrap_or(u32::MAX);
@@ -266,6 +264,7 @@ impl Transfer {
                 if self.digests.has(block.segment, block.page()) {
                     self.prove(block.number, None, channel, desk)?;
                 } else {
+                    self.proving.insert(block.number);
                     self.load_page(&block, Purpose::Prove(block.number), desk);
                 }
                 Ok(true)
@@ -281,6 +280,7 @@ impl Transfer {
         channel: &mut Channel,
         desk: &mut Desk,
     ) -> Result<(), Refused> {
+        self.proving.remove(&number);
         let Some(block) = self.map.by_number(number) else {
             return Ok(());
         };
@@ -374,10 +374,10 @@ impl Transfer {
 
     /// A block that counted as had is not what it should be.
     pub(super) fn lose(&mut self, block: &Block) {
-        if self.proven.remove(block.number) {
-            if let Some(left) = self.left.get_mut(usize::from(block.segment)) {
-                *left = left.saturating_add(1);
-            }
+        if self.proven.remove(block.number)
+            && let Some(left) = self.left.get_mut(usize::from(block.segment))
+        {
+            *left = left.saturating_add(1);
         }
     }
 
@@ -404,14 +404,26 @@ impl Transfer {
         }
     }
 
-    /// What a `BUSY` says, while the device works.
+    /// Whether blocks that have come are not on the medium yet.
+    pub(super) fn is_taking_in(&self) -> bool {
+        !self.writing.is_empty() || !self.proving.is_empty()
+    }
+
+    /// What a `BUSY` says, while the device works and the host has to wait for it.
     pub(super) fn busy(&self) -> Option<Busy> {
         if let Some(finish) = &self.finish {
             return Some(finish.busy());
         }
         let total = self.offer.manifest.image.size;
+        if self.done_waits {
+            let blocks = u64::from(self.received);
+            let done = blocks.saturating_mul(u64::from(self.map.block_bytes()));
+            let phase = BusyPhase::ReadBack;
+            return Some(Busy { phase, done, total });
+        }
         let done = self.looked_at_bytes;
-        self.survey.as_ref().map(|_| Busy {
+        let survey = self.survey.as_ref().filter(|survey| survey.is_at_work());
+        survey.map(|_| Busy {
             phase: BusyPhase::Survey,
             done,
             total,

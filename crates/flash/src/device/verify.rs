@@ -6,7 +6,7 @@ use nx_image::digest::{Digest, Hasher};
 use nx_image::manifest::{Manifest, Role};
 
 use crate::device::desk::{Desk, Purpose};
-use crate::device::finish::{gaps, state_region};
+use crate::device::finish::{gaps, next_piece, state_region};
 use crate::device::request::{Outcome, Request};
 use crate::device::transfer::say;
 use crate::session::Channel;
@@ -125,10 +125,9 @@ impl Verify {
             self.segment = self.segment.saturating_add(1);
             self.offset = 0;
         }
-        let Some((offset, end)) = self.gaps.pop() else {
+        let Some((offset, bytes)) = next_piece(&mut self.gaps) else {
             return false;
         };
-        let bytes = end.saturating_sub(offset);
         self.done = self.done.saturating_add(bytes);
         desk.ask(Request::IsZero { offset, bytes }, Purpose::Verify);
         true

@@ -417,7 +417,8 @@ impl Machine for Host {
             State::Calling { next_at, wait, .. } if *next_at <= now => {
                 self.hello_due = true;
                 *next_at = now.after(*wait);
-                *wait = (wait.saturating_mul(3) / 2).min(HELLO_EVERY_MAX);
+                let half = wait.checked_div(2).unwrap_or(*wait);
+                *wait = wait.saturating_add(half).min(HELLO_EVERY_MAX);
             }
             State::Running { channel, job } => {
                 channel.handle_timeout(now);
@@ -449,10 +450,10 @@ impl Machine for Host {
         let Some(request) = self.asked.remove(&id) else {
             return;
         };
-        if let State::Running { job, .. } = &mut self.state {
-            if let Err(failure) = job.done(&request, outcome) {
-                self.fail(failure, now);
-            }
+        if let State::Running { job, .. } = &mut self.state
+            && let Err(failure) = job.done(&request, outcome)
+        {
+            self.fail(failure, now);
         }
     }
 

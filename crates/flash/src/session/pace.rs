@@ -65,7 +65,7 @@ impl Pace {
         let frame = u64::try_from(frame_bytes).unwrap_or(0);
         let floor = frame
             .saturating_mul(FRAMES_MIN)
-            .max(START_BYTES.min(frame * 8));
+            .max(START_BYTES.min(frame.saturating_mul(8)));
         let Some(rtt) = least_rtt else {
             return floor.max(START_BYTES);
         };

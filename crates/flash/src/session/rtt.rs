@@ -18,12 +18,12 @@ impl Rtt {
         self.least = Some(self.least.map_or(rtt, |least| least.min(rtt)));
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(rtt);
-            self.variation = rtt / 2;
+            self.variation = part(rtt, 2);
             return;
         };
         let off = smoothed.abs_diff(rtt);
-        self.variation = self.variation.saturating_mul(3).saturating_add(off) / 4;
-        self.smoothed = Some(smoothed.saturating_mul(7).saturating_add(rtt) / 8);
+        self.variation = part(self.variation.saturating_mul(3).saturating_add(off), 4);
+        self.smoothed = Some(part(smoothed.saturating_mul(7).saturating_add(rtt), 8));
     }
 
     /// The shortest round trip seen.
@@ -41,4 +41,9 @@ impl Rtt {
         // A slow line's own round trip may be above the cap; a retry must still wait for it.
         backed_off.min(PROBE_AFTER_MAX.max(base))
     }
+}
+
+/// A `parts`-th of a duration.
+fn part(duration: Duration, parts: u32) -> Duration {
+    duration.checked_div(parts).unwrap_or(duration)
 }

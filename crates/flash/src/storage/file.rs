@@ -12,12 +12,12 @@ use nx_image::manifest::Manifest;
 
 use super::digests::DigestFiles;
 use super::error::StorageError;
-use super::extents::{each_nonzero, is_zero, next_data, read_at};
 use super::journal::{Journal, Phase, sync_dir};
 use super::lock::Lock;
 use super::target::{Layout, Target};
 use super::{Store, boot_record};
 use crate::device::{Area, Outcome, Request, StoreError, StoreStatus};
+use crate::extents::{each_nonzero, is_zero, next_data, read_at};
 use crate::wire::BootTarget;
 
 /// What a [`FileStore`] is made from.

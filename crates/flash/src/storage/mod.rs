@@ -7,7 +7,6 @@
 mod boot_record;
 mod digests;
 mod error;
-mod extents;
 mod file;
 mod journal;
 mod lock;

@@ -10,7 +10,7 @@ const CHUNK_BYTES: u64 = 64 * 1_024;
 
 /// The first byte at or behind `offset` that is not in a hole; the file's end if there is none.
 /// Where the medium cannot tell, `offset` itself.
-pub(super) fn next_data(file: &File, offset: u64) -> u64 {
+pub(crate) fn next_data(file: &File, offset: u64) -> u64 {
     match seek(file, SeekFrom::Data(offset)) {
         Ok(at) => at,
         Err(rustix::io::Errno::NXIO) => u64::MAX,
@@ -19,7 +19,7 @@ pub(super) fn next_data(file: &File, offset: u64) -> u64 {
 }
 
 /// Reads as much as there is.
-pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut had = 0;
     while let Some(rest) = buffer.get_mut(had..).filter(|rest| !rest.is_empty()) {
         let at = offset.saturating_add(u64::try_from(had).unwrap_or(u64::MAX));
@@ -34,7 +34,7 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
 }
 
 /// Hands over every chunk of a range that is not all zero, with its offset; stops when told.
-pub(super) fn each_nonzero(
+pub(crate) fn each_nonzero(
     file: &File,
     offset: u64,
     bytes: u64,
@@ -64,7 +64,7 @@ pub(super) fn each_nonzero(
 }
 
 /// Whether a range holds nothing but zeros; what is behind the end of the file is zero.
-pub(super) fn is_zero(file: &File, offset: u64, bytes: u64) -> io::Result<bool> {
+pub(crate) fn is_zero(file: &File, offset: u64, bytes: u64) -> io::Result<bool> {
     let mut zero = true;
     each_nonzero(file, offset, bytes, &mut |_, _| {
         zero = false;

@@ -1,0 +1,199 @@
+use std::fs;
+use std::path::PathBuf;
+
+use nx_image::limits::BLOCK_BYTES_MIN;
+use nx_image::manifest::{ImageInfo, Profile, Segment, SegmentKind, Table};
+use tempfile::TempDir;
+
+use super::*;
+
+const BLOCK: usize = BLOCK_BYTES_MIN as usize;
+
+/// A folder with an image: a kernel of 2.5 blocks, a gap, a pkgfs of two blocks, a tail.
+struct Made {
+    _folder: TempDir,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    manifest: Manifest,
+}
+
+fn segment(kind: SegmentKind, offset: usize, content: &[u8]) -> Segment {
+    let digests: Vec<Digest> = content.chunks(BLOCK).map(Digest::of).collect();
+    Segment {
+        name: kind.as_str().into(),
+        kind,
+        role: kind.role(),
+        offset: offset as u64,
+        size: content.len() as u64,
+        sha256: Digest::of(content),
+        block_root: tree::root(&[tree::page_digest(&digests)]),
+    }
+}
+
+fn made() -> Made {
+    let kernel: Vec<u8> = (0..BLOCK * 5 / 2).map(|at| (at % 251) as u8).collect();
+    let mut pkgfs = vec![0; 2 * BLOCK];
+    pkgfs[BLOCK + 7] = 9;
+    let mut bytes = kernel.clone();
+    bytes.resize(4 * BLOCK, 0);
+    bytes.extend(&pkgfs);
+    bytes.resize(7 * BLOCK, 0);
+    let manifest = Manifest {
+        image: ImageInfo {
+            size: bytes.len() as u64,
+            sha256: Digest::of(&bytes),
+            board: "virt".into(),
+            profile: Profile::Dev,
+            image_version: "1".into(),
+            rollback_index: 0,
+            block_size: BLOCK_BYTES_MIN,
+            table: Table::None,
+        },
+        segments: vec![
+            segment(SegmentKind::Kernel, 0, &kernel),
+            segment(SegmentKind::Pkgfs, 4 * BLOCK, &pkgfs),
+        ],
+    };
+    manifest.check().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("os.img");
+    fs::write(&path, &bytes).unwrap();
+    Made {
+        _folder: folder,
+        path,
+        bytes,
+        manifest,
+    }
+}
+
+impl Made {
+    fn open(&self) -> Result<ImageSource, SourceError> {
+        ImageSource::open(&self.path, &self.manifest, &mut |_| true)
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Vec<u8>)) -> SourceError {
+        let mut bytes = self.bytes.clone();
+        change(&mut bytes);
+        fs::write(&self.path, bytes).unwrap();
+        self.open().unwrap_err()
+    }
+}
+
+fn block(number: u32) -> Request {
+    Request::Block {
+        number,
+        offset: 0,
+        bytes: 0,
+    }
+}
+
+#[test]
+fn gives_blocks_pages_and_directories_that_prove_themselves() {
+    let made = made();
+    let source = made.open().unwrap();
+    assert_eq!(source.map().block_count(), 5);
+    let Outcome::Bytes(last) = source.serve(&block(2)) else {
+        panic!("no block")
+    };
+    assert_eq!(last, made.bytes[2 * BLOCK..BLOCK * 5 / 2]);
+    for (index, segment) in made.manifest.segments.iter().enumerate() {
+        let segment_index = u8::try_from(index).unwrap();
+        let page = source.serve(&Request::Page {
+            segment: segment_index,
+            page: 0,
+        });
+        let Outcome::Bytes(page) = page else {
+            panic!("no page")
+        };
+        let directory = source.serve(&Request::Directory {
+            segment: segment_index,
+        });
+        let want = Digest::of(&page);
+        assert_eq!(directory, Outcome::Bytes(want.as_bytes().to_vec()));
+        assert_eq!(tree::root(&[want]), segment.block_root);
+    }
+}
+
+#[test]
+fn a_flipped_byte_anywhere_is_found_before_anything_is_sent() {
+    let made = made();
+    for at in (0..made.bytes.len()).step_by(509) {
+        let error = made.with(|bytes| bytes[at] ^= 1);
+        let (block, kernel_end) = (at / BLOCK, BLOCK * 5 / 2);
+        match (block, error) {
+            (4 | 5, SourceError::Segment { segment, .. }) => assert_eq!(segment, "pkgfs"),
+            (_, SourceError::Segment { segment, .. }) if at < kernel_end => {
+                assert_eq!(segment, "kernel");
+            }
+            (_, SourceError::Gap { offset, .. }) if at >= kernel_end => {
+                assert_eq!(offset, at as u64);
+            }
+            (_, other) => panic!("byte {at}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn another_length_is_another_image() {
+    let made = made();
+    for change in [-1_i64, 1] {
+        let len = (made.bytes.len() as i64 + change) as usize;
+        let error = made.with(|bytes| bytes.resize(len, 0));
+        assert!(
+            matches!(error, SourceError::Size { got, .. } if got == len as u64),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_ends_the_job() {
+    let made = made();
+    let source = made.open().unwrap();
+    let mut bytes = made.bytes.clone();
+    bytes[BLOCK] ^= 1;
+    fs::write(&made.path, bytes).unwrap();
+    assert!(matches!(source.serve(&block(0)), Outcome::Bytes(_)));
+    let Outcome::Failed(why) = source.serve(&block(1)) else {
+        panic!("sent what was never proven")
+    };
+    assert!(why.contains("changed while"), "{why}");
+    fs::write(&made.path, b"").unwrap();
+    assert!(matches!(source.serve(&block(0)), Outcome::Failed(_)));
+}
+
+#[test]
+fn a_sparse_copy_is_the_same_image() {
+    use std::os::unix::fs::FileExt as _;
+    let made = made();
+    let file = File::create(&made.path).unwrap();
+    file.set_len(made.bytes.len() as u64).unwrap();
+    file.write_all_at(&made.bytes[..BLOCK * 5 / 2], 0).unwrap();
+    file.write_all_at(&[9], (5 * BLOCK + 7) as u64).unwrap();
+    let source = made.open().unwrap();
+    assert_eq!(source.serve(&block(3)), Outcome::Bytes(vec![0; BLOCK]));
+}
+
+#[test]
+fn reading_stops_when_told() {
+    let made = made();
+    let mut looks = 0;
+    let error = ImageSource::open(&made.path, &made.manifest, &mut |_| {
+        looks += 1;
+        looks < 3
+    });
+    assert!(matches!(error, Err(SourceError::Stopped { .. })));
+    assert_eq!(looks, 3);
+}
+
+#[test]
+fn folders_and_missing_files_are_told_apart() {
+    let made = made();
+    let folder = made.path.parent().unwrap();
+    let open = |path: &Path| ImageSource::open(path, &made.manifest, &mut |_| true);
+    assert!(matches!(open(folder), Err(SourceError::NotAFile { .. })));
+    assert!(matches!(
+        open(&folder.join("none")),
+        Err(SourceError::Io { op: "open", .. })
+    ));
+}

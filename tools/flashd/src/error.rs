@@ -1,0 +1,131 @@
+//! Why `flashd` cannot serve, and how it then ends.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use nx_flash::capture::CaptureError;
+use nx_flash::storage::StorageError;
+use nx_image::KeyError;
+use nx_transport::TransportError;
+
+/// Why `flashd` cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum FlashdError {
+    /// The operator named no key, so no image could ever be taken.
+    #[error("no key: --pub KEY or --anchors DIR has to name one")]
+    NoKeys,
+    /// The folder of anchors has none.
+    #[error("no `*.pub` file in {}", path.display())]
+    NoAnchors {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A key file that is none.
+    #[error("{} is no usable public key", path.display())]
+    BadKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeyError,
+    },
+    /// A key file or folder that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The storage cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The capture cannot be written.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The port cannot be opened, or is of no further use.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The system does not let us watch for signals.
+    #[error("cannot watch for signals")]
+    Signals(#[source] std::io::Error),
+    /// With `--once`: a command of the host was refused.
+    #[error("the session ended with a refusal")]
+    Refused,
+    /// With `--once`: the session ended before the host was done.
+    #[error("the session broke off before the host was done")]
+    BrokenOff,
+}
+
+impl FlashdError {
+    /// The exit code: the classes of `docs/provisioning/exit-codes.md`.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::NoKeys => 2,
+            Self::BadKey { .. } | Self::Refused => 3,
+            Self::NoAnchors { .. } => 4,
+            Self::BrokenOff => 5,
+            Self::Signals(_) => 7,
+            Self::Unreadable { source, .. } => io_code(source.kind()),
+            Self::Storage(error) => storage_code(error),
+            Self::Capture(CaptureError::Io { source, .. }) => io_code(source.kind()),
+            Self::Capture(_) => 7,
+            Self::Transport(error) => transport_code(error),
+        }
+    }
+
+    /// What happened, with all that led to it.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = self.source();
+        while let Some(source) = next {
+            let more = source.to_string();
+            if !text.ends_with(&more) {
+                text.push_str(": ");
+                text.push_str(&more);
+            }
+            next = source.source();
+        }
+        text
+    }
+}
+
+fn io_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => 4,
+        ErrorKind::AlreadyExists | ErrorKind::IsADirectory | ErrorKind::NotADirectory => 3,
+        _ => 7,
+    }
+}
+
+fn storage_code(error: &StorageError) -> u8 {
+    match error {
+        StorageError::Locked { .. } => 5,
+        StorageError::NotATarget { .. } | StorageError::ForeignStaging { .. } => 3,
+        StorageError::Io { source, .. } => io_code(source.kind()),
+        _ => 7,
+    }
+}
+
+fn transport_code(error: &TransportError) -> u8 {
+    use TransportError as E;
+    match error {
+        E::BadSpec { .. }
+        | E::NoDriver { .. }
+        | E::NoLayer { .. }
+        | E::UnknownKey { .. }
+        | E::AmbiguousKey { .. }
+        | E::BadValue { .. }
+        | E::Remote { .. } => 2,
+        E::NotAPort { .. } | E::BadCapture { .. } => 3,
+        E::NotFound { .. } | E::Permission { .. } => 4,
+        E::Busy { .. }
+        | E::Refused { .. }
+        | E::Closed { .. }
+        | E::TimedOut { .. }
+        | E::Io { .. } => 5,
+        E::BaudRefused { .. } | E::Unsupported { .. } | E::NeedsSplitter { .. } => 6,
+        _ => 7,
+    }
+}

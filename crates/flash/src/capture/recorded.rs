@@ -201,6 +201,9 @@ impl Recorded for device::Outcome {
                 put_option(fields, status.installed.as_ref(), |f, raw| {
                     put_bytes(f, raw)
                 });
+                put_option(fields, status.interrupted.as_ref(), |f, raw| {
+                    put_bytes(f, raw)
+                });
                 put_option(fields, status.staged.as_ref(), put_digest);
                 fields.u64(status.capacity);
                 put_string(fields, &status.layout);
@@ -233,6 +236,7 @@ impl Recorded for device::Outcome {
         Ok(match fields.u8()? {
             0 => Self::Status(StoreStatus {
                 installed: option(fields, bytes)?,
+                interrupted: option(fields, bytes)?,
                 staged: option(fields, digest)?,
                 capacity: fields.u64()?,
                 layout: string(fields)?,

@@ -352,9 +352,7 @@ impl Device {
                 if transfer.surveyed < transfer.map.segment_count() {
                     return state("DONE before WRITE was answered for every segment");
                 }
-                if let Finished::Installed = transfer.done(&mut session.channel, &mut self.desk) {
-                    self.installed();
-                }
+                transfer.done(&mut session.channel, &mut self.desk);
                 Ok(())
             }
             (FromHost::Write { .. } | FromHost::Done { .. }, _) => state("no manifest is accepted"),
@@ -484,16 +482,18 @@ impl Device {
                     _ => None,
                 };
                 transfer.prove(number, page, channel, &mut self.desk)?;
+                transfer.go_on(channel, &mut self.desk);
             }
             (Purpose::Written(number), Stage::Transfer(transfer)) => {
                 transfer.written(number, now, &mut self.desk);
                 let (received, durable) = (transfer.received, transfer.durable);
-                channel.set_grant(self.config.window_bytes, received, durable);
+                channel.set_grant(transfer.window_bytes, received, durable);
+                transfer.go_on(channel, &mut self.desk);
             }
             (Purpose::Synced(received), Stage::Transfer(transfer)) => {
                 transfer.synced(received);
                 let durable = transfer.durable;
-                channel.set_grant(self.config.window_bytes, transfer.received, durable);
+                channel.set_grant(transfer.window_bytes, transfer.received, durable);
             }
             (Purpose::Finish, Stage::Transfer(transfer)) => {
                 if let Finished::Installed = transfer.finished(outcome, channel, &mut self.desk)? {
@@ -531,7 +531,9 @@ impl Device {
         say(&mut session.channel, &FromDevice::Accepted);
         let installed = self.status.installed.as_deref();
         let window = self.config.window_bytes;
-        session.stage = Stage::Transfer(Box::new(Transfer::new(offer, installed, resumed, window)));
+        let transfer = Transfer::new(offer, installed, resumed, window);
+        session.channel.set_grant(transfer.window_bytes, 0, 0);
+        session.stage = Stage::Transfer(Box::new(transfer));
         session.busy_at = Some(now.after(BUSY_EVERY));
     }
 
@@ -643,12 +645,13 @@ impl Session {
         }
         let offered = core::mem::replace(&mut self.stage, Stage::Idle);
         if let Stage::Offered { flags, incoming } = offered {
-            let offer = judge(&incoming.into_bytes(), flags, config, status.capacity)?;
+            let offer = judge(&incoming.into_bytes(), flags, config, status)?;
             let begin = Request::Begin {
                 manifest: offer.manifest_bytes.clone(),
                 signature: offer.signature.clone(),
                 image_bytes: offer.manifest.image.size,
                 restart: flags.restart,
+                keeps_state: offer.keeps_state,
             };
             desk.ask(begin, Purpose::Begin);
             self.stage = Stage::Beginning(Some(offer));

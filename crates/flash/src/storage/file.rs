@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use nx_image::digest::Digest;
@@ -43,6 +43,9 @@ pub struct FileStore {
     boot_record: Option<PathBuf>,
     staged: Option<File>,
     staged_bytes: u64,
+    keeps_state: bool,
+    /// What was digested last in place, where both areas are the same bytes.
+    looked_at: Option<(u64, u32, Option<Digest>)>,
     zeros: Option<(u32, Digest)>,
     _lock: Lock,
 }
@@ -55,9 +58,12 @@ impl FileStore {
     /// system refuses.
     pub fn open(config: &FileStoreConfig) -> Result<Self, StorageError> {
         let dir = &config.journal;
-        fs::create_dir_all(dir).map_err(StorageError::io("create", dir))?;
-        let own = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(dir, own).map_err(StorageError::io("protect", dir))?;
+        // A folder that is there already may be anybody's: its mode is not ours to change.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(StorageError::io("create", dir))?;
         let lock = Lock::take(dir)?;
         let target = Target::look(&config.target, config.layout)?;
         let mut store = Self {
@@ -67,6 +73,8 @@ impl FileStore {
             boot_record: config.boot_record.clone(),
             staged: None,
             staged_bytes: 0,
+            keeps_state: false,
+            looked_at: None,
             zeros: None,
             target,
             _lock: lock,
@@ -122,14 +130,25 @@ impl FileStore {
         (Some(Manifest::digest_of(&raw)) == digest).then_some(raw)
     }
 
+    /// Whether the target was being written over when something stopped it.
+    fn is_half_written(&self) -> bool {
+        self.target.layout == Layout::InPlace && self.journal.record().phase == Phase::Installing
+    }
+
     fn status(&self) -> StoreStatus {
         let record = self.journal.record();
-        let mending = record.phase == Phase::Installing;
-        let present = fs::metadata(&self.target.path).is_ok() && !mending;
+        let present = fs::metadata(&self.target.path).is_ok();
+        let before = self
+            .manifest("installed", record.installed)
+            .filter(|_| present);
+        let (installed, interrupted) = if self.is_half_written() {
+            (None, before)
+        } else {
+            (before, None)
+        };
         StoreStatus {
-            installed: self
-                .manifest("installed", record.installed)
-                .filter(|_| present),
+            installed,
+            interrupted,
             staged: record.staged,
             capacity: self.target.capacity(),
             layout: self.target.layout.as_str().to_owned(),
@@ -143,9 +162,13 @@ impl FileStore {
         image_bytes: u64,
         restart: bool,
     ) -> Result<bool, StorageError> {
+        // An install that failed half way is finished or taken back before anything else.
+        self.recover()?;
         let digest = Manifest::digest_of(manifest);
-        let known = self.journal.record().staged == Some(digest);
+        let staged = self.manifest("staged", Some(digest));
+        let known = self.journal.record().staged == Some(digest) && staged.is_some();
         self.staged = None;
+        self.looked_at = None;
         self.staged_bytes = image_bytes;
         if known && !restart {
             self.staged = self.target.open_staging(image_bytes)?;
@@ -196,11 +219,17 @@ impl FileStore {
     /// The staged image, made if it is not there. In place, the target counts as being
     /// installed from the first byte on.
     fn staging(&mut self) -> Result<&File, StorageError> {
-        if self.target.layout == Layout::InPlace && self.journal.record().phase != Phase::Installing
+        let record = self.journal.record();
+        let gives_up_state = !self.keeps_state && record.installed.is_some();
+        if self.target.layout == Layout::InPlace
+            && (record.phase != Phase::Installing || gives_up_state)
         {
-            self.journal
-                .change(|record| record.phase = Phase::Installing)?;
+            self.journal.change(|record| {
+                record.phase = Phase::Installing;
+                record.installed = record.installed.filter(|_| !gives_up_state);
+            })?;
         }
+        self.looked_at = None;
         let file = match self.staged.take() {
             Some(file) => file,
             None => self.target.create_staging(self.staged_bytes)?,
@@ -215,6 +244,9 @@ impl FileStore {
                 .map(Some)
                 .map_err(StorageError::io("open", &self.target.staging)),
             (Area::Staged, Layout::InPlace, None) | (Area::Installed, Layout::File, _) => {
+                Ok(self.target.open_installed())
+            }
+            (Area::Installed, Layout::InPlace, _) if !self.is_half_written() => {
                 Ok(self.target.open_installed())
             }
             (Area::Staged, Layout::File, None) | (Area::Installed, Layout::InPlace, _) => Ok(None),
@@ -235,10 +267,20 @@ impl FileStore {
         if self.target.layout == Layout::File && len >= end && next_data(&file, offset) >= end {
             return Ok(Some(self.digest_of_zeros(bytes)));
         }
+        let looked_at = self
+            .looked_at
+            .filter(|(at, len, _)| (*at, *len) == (offset, bytes));
+        if let Some((_, _, digest)) = looked_at {
+            return Ok(digest);
+        }
         let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(0)];
         let had = read_at(&file, &mut buffer, offset)
             .map_err(StorageError::io("read", &self.target.path))?;
-        Ok((had == buffer.len()).then(|| Digest::of(&buffer)))
+        let digest = (had == buffer.len()).then(|| Digest::of(&buffer));
+        if self.target.layout == Layout::InPlace {
+            self.looked_at = Some((offset, bytes, digest));
+        }
+        Ok(digest)
     }
 
     /// Holes are common, and all of one length have one digest.
@@ -253,7 +295,7 @@ impl FileStore {
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
-        let path = self.target.staging.clone();
+        let path = self.target.written().to_owned();
         self.staging()?
             .write_all_at(bytes, offset)
             .map_err(StorageError::io("write", &path))
@@ -264,10 +306,11 @@ impl FileStore {
         if self.target.layout == Layout::InPlace {
             return Ok(());
         }
-        let Some(from) = self.target.open_installed() else {
-            return Ok(());
-        };
+        let from = &self.target.path;
+        let from = File::open(from).map_err(StorageError::io("open", from))?;
         let path = self.target.staging.clone();
+        // What an earlier try left there would show through where the image has zeros.
+        self.zero_gap(offset, bytes)?;
         let to = self.staging()?;
         each_nonzero(&from, offset, bytes, &mut |at, chunk| {
             to.write_all_at(chunk, at).map(|()| true)
@@ -280,14 +323,21 @@ impl FileStore {
             return Ok(());
         };
         file.sync_data()
-            .map_err(StorageError::io("sync", &self.target.staging))?;
+            .map_err(StorageError::io("sync", self.target.written()))?;
+        self.looked_at = None;
         // What is read back has to come from the medium; where that cannot be had, it does not.
         let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
         Ok(())
     }
 
     fn zero_gap(&mut self, offset: u64, bytes: u64) -> Result<(), StorageError> {
-        let path = self.target.staging.clone();
+        let path = self.target.written().to_owned();
+        // Where there is nothing to do, an image in place stays installed.
+        if let Some(file) = self.reading(Area::Staged)? {
+            if is_zero(&file, offset, bytes).map_err(StorageError::io("read", &path))? {
+                return Ok(());
+            }
+        }
         let file = self.staging()?;
         each_nonzero(file, offset, bytes, &mut |at, chunk| {
             file.write_all_at(&vec![0; chunk.len()], at).map(|()| true)
@@ -299,8 +349,9 @@ impl FileStore {
         self.staging()?;
         self.sync()?;
         if let Some(file) = self.staged.take() {
+            self.look_like_the_target(&file)?;
             file.sync_all()
-                .map_err(StorageError::io("sync", &self.target.staging))?;
+                .map_err(StorageError::io("sync", self.target.written()))?;
         }
         if self.target.layout == Layout::File {
             self.journal
@@ -310,6 +361,20 @@ impl FileStore {
             sync_dir(&self.target.dir)?;
         }
         self.take_over()
+    }
+
+    /// Who could read the old image can read the new one.
+    fn look_like_the_target(&self, file: &File) -> Result<(), StorageError> {
+        if self.target.layout == Layout::InPlace {
+            return Ok(());
+        }
+        let Ok(found) = fs::metadata(&self.target.path) else {
+            return Ok(());
+        };
+        // Only root may give files away; without it the new image is this user's.
+        let _ = std::os::unix::fs::fchown(file, Some(found.uid()), Some(found.gid()));
+        file.set_permissions(found.permissions())
+            .map_err(StorageError::io("set the mode of", &self.target.staging))
     }
 
     fn read(&self, offset: u64, bytes: u32) -> Result<Option<Vec<u8>>, StorageError> {
@@ -344,9 +409,13 @@ impl FileStore {
                 signature,
                 image_bytes,
                 restart,
-            } => Outcome::Began {
-                resumed: self.begin(&manifest, &signature, image_bytes, restart)?,
-            },
+                keeps_state,
+            } => {
+                self.keeps_state = keeps_state;
+                Outcome::Began {
+                    resumed: self.begin(&manifest, &signature, image_bytes, restart)?,
+                }
+            }
             Request::LoadDirectory { root } => Outcome::Bytes(self.digests.load(&root, None)),
             Request::StoreDirectory { root, bytes } => {
                 self.digests.store(&root, None, &bytes)?;

@@ -100,6 +100,7 @@ impl Store for MemoryStore {
                     .installed
                     .as_ref()
                     .map(|(manifest, _)| manifest.clone()),
+                interrupted: None,
                 staged: held
                     .staged
                     .as_ref()

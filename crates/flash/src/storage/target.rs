@@ -69,6 +69,13 @@ impl Target {
                 what,
             });
         }
+        // A rename would replace a link, not what it leads to.
+        let path = match fs::symlink_metadata(path) {
+            Ok(found) if found.is_symlink() => {
+                &fs::canonicalize(path).map_err(StorageError::io("follow", path))?
+            }
+            _ => path,
+        };
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         let dir = dir.unwrap_or_else(|| Path::new(".")).to_owned();
         let dir_found = fs::metadata(&dir).map_err(StorageError::io("look at", &dir))?;
@@ -92,16 +99,27 @@ impl Target {
         })
     }
 
-    /// Bytes that it can hold.
-    pub(super) fn capacity(&self) -> u64 {
-        if self.layout == Layout::File {
-            return IMAGE_BYTES_MAX;
+    /// Where an image is written to before it is installed.
+    pub(super) fn written(&self) -> &Path {
+        match self.layout {
+            Layout::File => &self.staging,
+            Layout::InPlace => &self.path,
         }
-        let Ok(file) = File::open(&self.path) else {
-            return IMAGE_BYTES_MAX;
+    }
+
+    /// Bytes that it can hold. A file grows as it has to.
+    pub(super) fn capacity(&self) -> u64 {
+        let is_device = |file: &File| {
+            file.metadata()
+                .is_ok_and(|found| found.file_type().is_block_device())
         };
-        // The length of a block device is where its end is.
-        rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0)).unwrap_or(0)
+        match File::open(&self.path) {
+            // The length of a block device is where its end is.
+            Ok(file) if is_device(&file) => {
+                rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0)).unwrap_or(0)
+            }
+            _ => IMAGE_BYTES_MAX,
+        }
     }
 
     /// Opens what is installed, for reading.

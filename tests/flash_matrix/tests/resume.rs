@@ -1,5 +1,9 @@
 //! What a device has is not sent again: after an interruption, for the same image, for a new one.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
 
 use flash_matrix::{Link, Rig, TestImage, random_bytes};
 use nx_flash::host::Failure;

@@ -144,6 +144,8 @@ impl Host {
 
     fn call_again(&mut self, now: Instant) {
         self.remember();
+        // What is still missing is asked for again in the next session.
+        self.past.blocks_needed = self.past.blocks_sent;
         self.nonce = self.nonce.wrapping_add(1);
         self.asked.clear();
         self.hello_due = true;
@@ -378,6 +380,11 @@ impl Host {
     }
 }
 
+/// The wait after this one.
+fn later(wait: Duration) -> Duration {
+    (wait.saturating_mul(3) / 2).min(HELLO_EVERY_MAX)
+}
+
 fn add_channel(progress: &mut Progress, channel: &Channel) {
     progress.wire_bytes = progress.wire_bytes.saturating_add(channel.wire_bytes());
     progress.retransmitted_bytes = progress
@@ -470,6 +477,7 @@ impl Machine for Host {
                 }
                 if *tries == 0 {
                     *next_at = now.after(*wait);
+                    *wait = later(*wait);
                 }
                 let hello = Hello {
                     version_min: VERSION,
@@ -547,3 +555,6 @@ impl Host {
         &self.config.job
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,9 @@ impl ImageSource {
         let mut bytes = vec![0; usize::try_from(block.bytes).unwrap_or(0)];
         let had = read_at(&self.file, &mut bytes, block.offset)
             .map_err(SourceError::io("read", &self.path))?;
-        let known = usize::try_from(number).ok().and_then(|n| self.blocks.get(n));
+        let known = usize::try_from(number)
+            .ok()
+            .and_then(|n| self.blocks.get(n));
         if had != bytes.len() || known != Some(&Digest::of(&bytes)) {
             return Err(changed());
         }
@@ -170,8 +172,8 @@ impl ImageSource {
             return Ok(digest);
         }
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        let had = read_at(&self.file, &mut bytes, offset)
-            .map_err(SourceError::io("read", &self.path))?;
+        let had =
+            read_at(&self.file, &mut bytes, offset).map_err(SourceError::io("read", &self.path))?;
         if had != bytes.len() {
             let path = self.path.clone();
             return Err(SourceError::Changed { path });
@@ -185,11 +187,16 @@ impl ImageSource {
 
     fn prove_gap(&self, from: u64, to: u64) -> Result<(), SourceError> {
         let mut first = None;
-        each_nonzero(&self.file, from, to.saturating_sub(from), &mut |at, bytes| {
-            let place = bytes.iter().position(|byte| *byte != 0).unwrap_or(0);
-            first = Some(at.saturating_add(u64::try_from(place).unwrap_or(0)));
-            Ok(false)
-        })
+        each_nonzero(
+            &self.file,
+            from,
+            to.saturating_sub(from),
+            &mut |at, bytes| {
+                let place = bytes.iter().position(|byte| *byte != 0).unwrap_or(0);
+                first = Some(at.saturating_add(u64::try_from(place).unwrap_or(0)));
+                Ok(false)
+            },
+        )
         .map_err(SourceError::io("read", &self.path))?;
         match first {
             Some(offset) => Err(SourceError::Gap {

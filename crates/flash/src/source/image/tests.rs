@@ -9,7 +9,7 @@ use super::*;
 
 const BLOCK: usize = BLOCK_BYTES_MIN as usize;
 
-/// A folder with an image: a kernel of 2.5 blocks, a gap, a pkgfs of two blocks, a tail.
+/// A folder with an image: a kernel of 2.5 blocks, a gap, a pkgfs of two blocks.
 struct Made {
     _folder: TempDir,
     path: PathBuf,
@@ -37,7 +37,6 @@ fn made() -> Made {
     let mut bytes = kernel.clone();
     bytes.resize(4 * BLOCK, 0);
     bytes.extend(&pkgfs);
-    bytes.resize(7 * BLOCK, 0);
     let manifest = Manifest {
         image: ImageInfo {
             size: bytes.len() as u64,

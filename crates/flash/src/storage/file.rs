@@ -333,10 +333,10 @@ impl FileStore {
     fn zero_gap(&mut self, offset: u64, bytes: u64) -> Result<(), StorageError> {
         let path = self.target.written().to_owned();
         // Where there is nothing to do, an image in place stays installed.
-        if let Some(file) = self.reading(Area::Staged)? {
-            if is_zero(&file, offset, bytes).map_err(StorageError::io("read", &path))? {
-                return Ok(());
-            }
+        if let Some(file) = self.reading(Area::Staged)?
+            && is_zero(&file, offset, bytes).map_err(StorageError::io("read", &path))?
+        {
+            return Ok(());
         }
         let file = self.staging()?;
         each_nonzero(file, offset, bytes, &mut |at, chunk| {

@@ -55,6 +55,19 @@ impl MemoryStore {
         });
     }
 
+    /// Writes to the installed image behind the device's back, as a running system does to its
+    /// state.
+    pub fn write_installed(&self, offset: u64, bytes: &[u8]) {
+        self.with(|held| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX);
+            let to = from.saturating_add(bytes.len());
+            let installed = held.installed.as_mut().map(|(_, image)| image);
+            if let Some(place) = installed.and_then(|image| image.get_mut(from..to)) {
+                place.copy_from_slice(bytes);
+            }
+        });
+    }
+
     fn with<R>(&self, look: impl FnOnce(&mut Held) -> R) -> R {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -22,6 +22,15 @@ pub mod manifest;
 pub mod signature;
 pub mod tree;
 
+#[cfg(feature = "build")]
+pub mod build;
+#[cfg(feature = "std")]
+pub mod sidecar;
+#[cfg(feature = "std")]
+pub mod signer;
+#[cfg(feature = "std")]
+pub mod verify;
+
 mod hex;
 
 pub use digest::{Digest, Hasher};

@@ -41,7 +41,7 @@ const _: () = assert!(
 const _: () = assert!(IMAGE_BYTES_MAX <= INTEGER_MAX, "sizes are exact in JSON");
 const _: () = assert!(BLOCK_BYTES_MIN.is_power_of_two() && BLOCK_BYTES_MAX.is_power_of_two());
 const _: () = assert!(
-    BLOCK_BYTES_MIN as u64 % OFFSET_ALIGN_BYTES == 0,
+    (BLOCK_BYTES_MIN as u64).is_multiple_of(OFFSET_ALIGN_BYTES),
     "blocks start aligned"
 );
 const _: () = assert!(

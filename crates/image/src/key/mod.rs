@@ -7,10 +7,14 @@ mod error;
 mod fingerprint;
 mod known;
 mod public;
+#[cfg(feature = "std")]
+mod secret;
 
 pub use error::KeyError;
 pub use fingerprint::{Fingerprint, FingerprintSyntaxError};
 pub use public::{NotSigned, PublicKey};
+#[cfg(feature = "std")]
+pub use secret::{SecretKeyError, SigningKey};
 
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,13 @@ mod check;
 mod error;
 mod image;
 mod json;
+mod region;
 mod segment;
 
 pub use error::ManifestError;
 pub use image::{ImageInfo, Manifest, Profile, Table, UnknownName};
 pub use json::FORMAT;
+pub use region::Region;
 pub use segment::{Role, Segment, SegmentKind};
 
 #[cfg(test)]

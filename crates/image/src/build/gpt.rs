@@ -1,0 +1,86 @@
+//! The partition table: every number and name in it follows from the image's content.
+
+use std::fs::File;
+
+use gptman::{GPT, GPTPartitionEntry};
+
+use super::error::BuildError;
+use super::layout::{Place, SECTOR_BYTES};
+use crate::digest::Digest;
+use crate::manifest::{Role, SegmentKind};
+
+const WHAT: &str = "a partition table";
+
+/// Linux root (x86-64 and others alike: the image does not know the architecture): "Linux
+/// filesystem data".
+const LINUX_DATA: [u8; 16] = guid(0x0fc6_3daf, 0x8483, 0x4772, [0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4]);
+/// "EFI system partition", so that firmware looks for a boot loader there.
+const EFI_SYSTEM: [u8; 16] = guid(0xc12a_7328, 0xf81f, 0x11d2, [0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b]);
+
+/// A GUID as a disk holds it: the first three fields little-endian.
+const fn guid(a: u32, b: u16, c: u16, d: [u8; 8]) -> [u8; 16] {
+    let (a, b, c) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes());
+    [
+        a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7],
+    ]
+}
+
+/// A GUID that follows from these parts, marked as version 8 of RFC 9562.
+fn derived(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = Digest::hasher();
+    hasher.update(b"nexus-os-image guid\0");
+    for part in parts {
+        hasher.update(&u64::try_from(part.len()).unwrap_or(0).to_le_bytes());
+        hasher.update(part);
+    }
+    let digest = hasher.finish();
+    let mut bytes = [0; 16];
+    for (byte, from) in bytes.iter_mut().zip(digest.as_bytes()) {
+        *byte = *from;
+    }
+    let [.., version, variant, _, _, _, _, _, _, _] = &mut bytes;
+    // Byte 7 holds the version on disk, byte 8 the variant.
+    *version = (*version & 0x0f) | 0x80;
+    *variant = (*variant & 0x3f) | 0x80;
+    bytes
+}
+
+/// Writes both tables into the image. `digests` are those of the partitions' segments.
+pub(super) fn write(
+    image: &mut File,
+    board: &str,
+    partitions: &[(Place, Digest)],
+) -> Result<(), BuildError> {
+    let content: Vec<&[u8]> =
+        partitions.iter().map(|(_, digest)| digest.as_bytes().as_slice()).collect();
+    let mut parts: Vec<&[u8]> = vec![b"disk", board.as_bytes()];
+    parts.extend(&content);
+    let mut table = GPT::new_from(image, SECTOR_BYTES, derived(&parts))
+        .map_err(BuildError::encode(WHAT))?;
+    for (number, (place, digest)) in (1_u32..).zip(partitions) {
+        let name = place.kind.as_str();
+        let unique = match place.kind.role() {
+            // The state partition is the same one whatever image is installed around it.
+            Role::State => derived(&[b"state", board.as_bytes()]),
+            _ => derived(&[b"partition", name.as_bytes(), digest.as_bytes()]),
+        };
+        let partition_type = match place.kind {
+            SegmentKind::Bootloader => EFI_SYSTEM,
+            _ => LINUX_DATA,
+        };
+        let sectors = place.region.div_ceil(SECTOR_BYTES);
+        let first = place.offset.checked_div(SECTOR_BYTES).unwrap_or(0);
+        let slot = number;
+        table[slot] = GPTPartitionEntry {
+            partition_type_guid: partition_type,
+            unique_partition_guid: unique,
+            starting_lba: first,
+            ending_lba: first.saturating_add(sectors).saturating_sub(1),
+            attribute_bits: 0,
+            partition_name: name.into(),
+        };
+    }
+    GPT::write_protective_mbr_into(image, SECTOR_BYTES).map_err(BuildError::encode(WHAT))?;
+    table.write_into(image).map_err(BuildError::encode(WHAT))?;
+    Ok(())
+}

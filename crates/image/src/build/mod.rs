@@ -1,0 +1,20 @@
+//! The image builder: from files and directories to an image, its manifest and its signature.
+//!
+//! What it writes from a directory it reads back, decodes and compares with the tree before
+//! anything is signed. Outputs appear complete or not at all.
+
+mod cpio;
+mod error;
+mod gpt;
+mod input;
+mod layout;
+mod outputs;
+mod squashfs;
+mod state;
+mod tree;
+mod writer;
+
+pub use error::BuildError;
+pub use layout::{GAP_ALIGN_BYTES, STATE_BYTES_DEFAULT};
+pub use state::{STATE_HEADER_BYTES, STATE_MAGIC};
+pub use writer::{Build, Progress, Report};

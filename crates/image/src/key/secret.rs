@@ -1,0 +1,163 @@
+//! Private keys, in files that only their owner can read.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::Signer as _;
+use ed25519_dalek::pkcs8::spki::der::zeroize::Zeroizing;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
+use ed25519_dalek::pkcs8::KeypairBytes;
+
+use crate::key::{KeyError, PublicKey};
+use crate::limits::{KEY_FILE_BYTES_MAX, SIGNATURE_BYTES};
+
+/// An Ed25519 private key. It is wiped from memory when it is dropped, and never printed.
+pub struct SigningKey {
+    secret: ed25519_dalek::SigningKey,
+    public: PublicKey,
+}
+
+/// Why a private key cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretKeyError {
+    /// The file is neither of the two forms.
+    #[error("{} is no Ed25519 private key: neither PEM (PKCS#8) nor 64 hex digits", path.display())]
+    NotPrivate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others can read the file: the key may be known to them.
+    #[error("{} can be read by others (mode {mode:03o})", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file that a new key belongs in is there already.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{op} {} failed", path.display())]
+    Io {
+        /// What was done.
+        op: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl SigningKey {
+    /// The key with this seed (RFC 8032, section 5.1.5).
+    ///
+    /// # Errors
+    /// When its public half is a key that nobody may use.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, KeyError> {
+        Self::from_dalek(ed25519_dalek::SigningKey::from_bytes(seed))
+    }
+
+    fn from_dalek(secret: ed25519_dalek::SigningKey) -> Result<Self, KeyError> {
+        let public = PublicKey::from_bytes(secret.verifying_key().as_bytes())?;
+        Ok(Self { secret, public })
+    }
+
+    /// Reads a key: PEM with PKCS#8 (version 1 or 2), or the seed as 64 hex digits.
+    ///
+    /// # Errors
+    /// When it is none, when others than its owner can read the file, or it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, SecretKeyError> {
+        let failed = |op| move |source| SecretKeyError::Io { op, path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed("open"))?;
+        let found = file.metadata().map_err(failed("look at"))?;
+        let mode = found.mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(SecretKeyError::Exposed { path: path.to_owned(), mode });
+        }
+        let mut text = Zeroizing::new(String::new());
+        let limit = u64::try_from(KEY_FILE_BYTES_MAX).unwrap_or(0);
+        let none = || SecretKeyError::NotPrivate { path: path.to_owned() };
+        match file.take(limit).read_to_string(&mut text) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(none()),
+            Err(error) => return Err(failed("read")(error)),
+            Ok(_) => {}
+        }
+        let text = text.trim();
+        if let Ok(key) = ed25519_dalek::SigningKey::from_pkcs8_pem(text) {
+            return Self::from_dalek(key).map_err(|_| none());
+        }
+        let digits = Zeroizing::new(text.to_ascii_lowercase());
+        let seed = crate::hex::parse::<32>(digits.as_bytes()).map(Zeroizing::new);
+        Self::from_seed(&*seed.ok_or_else(none)?).map_err(|_| none())
+    }
+
+    /// Writes the key as PEM (PKCS#8 version 1, which OpenSSL 3.0 reads) to a new file that
+    /// only its owner can read.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written; then none is left behind.
+    pub fn write_new(&self, path: &Path) -> Result<(), SecretKeyError> {
+        let pair = KeypairBytes { secret_key: self.secret.to_bytes(), public_key: None };
+        let pem = pair
+            .to_pkcs8_pem(LineEnding::LF)
+            .map_err(|error| SecretKeyError::Io {
+                op: "encode",
+                path: path.to_owned(),
+                source: io::Error::other(error.to_string()),
+            })?;
+        write_new(path, pem.as_bytes(), 0o600)
+    }
+
+    /// Writes the public half as PEM (SPKI) to a new file.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written; then none is left behind.
+    pub fn write_public_new(&self, path: &Path) -> Result<(), SecretKeyError> {
+        let pem = self.secret.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| {
+            let source = io::Error::other(error.to_string());
+            SecretKeyError::Io { op: "encode", path: path.to_owned(), source }
+        })?;
+        write_new(path, pem.as_bytes(), 0o644)
+    }
+
+    /// The public half.
+    pub const fn public_key(&self) -> PublicKey {
+        self.public
+    }
+
+    /// Signs these bytes as they are: no prehash, no prefix.
+    pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        self.secret.sign(message).to_bytes()
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({})", self.public.fingerprint())
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), SecretKeyError> {
+    let failed = |op| move |source| SecretKeyError::Io { op, path: path.to_owned(), source };
+    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let mut file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(SecretKeyError::Exists { path: path.to_owned() });
+        }
+        other => other.map_err(failed("create"))?,
+    };
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a key is worse than none.
+        let _ = fs::remove_file(path);
+    }
+    written.map_err(failed("write"))
+}

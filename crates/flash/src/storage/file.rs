@@ -10,6 +10,7 @@ use nx_image::digest::Digest;
 use nx_image::limits::MANIFEST_BYTES_MAX;
 use nx_image::manifest::Manifest;
 
+use super::cut;
 use super::digests::DigestFiles;
 use super::error::StorageError;
 use super::journal::{Journal, Phase, sync_dir};
@@ -91,19 +92,30 @@ impl FileStore {
         self.journal.record().boot
     }
 
-    /// The rename is the moment at which an image is installed: what follows is finished here
-    /// if it was cut off.
+    /// A rename is the moment at which an image is installed, of its file or, in place, of its
+    /// manifest: what follows is finished here if it was cut off.
     fn recover(&mut self) -> Result<(), StorageError> {
         let record = self.journal.record();
-        if record.phase != Phase::Installing || self.target.layout != Layout::File {
+        if record.phase != Phase::Installing {
             return Ok(());
         }
-        if fs::symlink_metadata(&self.target.staging).is_ok() {
+        let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+        match self.target.layout {
             // Not renamed: the old image is in place, and the staged one is whole.
-            return self.journal.change(|record| record.phase = Phase::Quiet);
+            Layout::File if is_there(&self.target.staging) => {
+                self.journal.change(|record| record.phase = Phase::Quiet)
+            }
+            Layout::File => {
+                sync_dir(&self.target.dir)?;
+                self.take_over()
+            }
+            // Still being written: only its host can finish it.
+            Layout::InPlace if is_there(&self.dir.join("staged.json")) => Ok(()),
+            Layout::InPlace => match self.manifest("installed", record.staged) {
+                Some(_) => self.take_over(),
+                None => Ok(()),
+            },
         }
-        sync_dir(&self.target.dir)?;
-        self.take_over()
     }
 
     /// The manifest of what was staged becomes that of what is installed.
@@ -111,6 +123,7 @@ impl FileStore {
         for name in ["json", "sig"] {
             let from = self.dir.join(format!("staged.{name}"));
             let to = self.dir.join(format!("installed.{name}"));
+            cut::here()?;
             match fs::rename(&from, &to) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(StorageError::io("rename", &from)(error));
@@ -200,6 +213,7 @@ impl FileStore {
         file.as_file()
             .sync_all()
             .map_err(StorageError::io("sync", &path))?;
+        cut::here()?;
         file.persist(&path)
             .map_err(|error| StorageError::io("replace", &path)(error.error))?;
         Ok(())
@@ -356,6 +370,7 @@ impl FileStore {
         if self.target.layout == Layout::File {
             self.journal
                 .change(|record| record.phase = Phase::Installing)?;
+            cut::here()?;
             let (from, to) = (&self.target.staging, &self.target.path);
             fs::rename(from, to).map_err(StorageError::io("rename", from))?;
             sync_dir(&self.target.dir)?;
@@ -488,3 +503,6 @@ fn read_bounded(path: &Path) -> Option<Vec<u8>> {
         .ok()?;
     (bytes.len() <= MANIFEST_BYTES_MAX).then_some(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nx_image::digest::Digest;
 
+use super::cut;
 use super::error::StorageError;
 use crate::wire::{Reader, Writer};
 
@@ -153,6 +154,7 @@ impl Journal {
             .map_err(StorageError::io("open", &path))?;
         let bytes = record.to_bytes();
         let len = u64::try_from(bytes.len()).unwrap_or(0);
+        cut::here()?;
         file.write_all_at(&bytes, 0)
             .map_err(StorageError::io("write", &path))?;
         file.set_len(len)

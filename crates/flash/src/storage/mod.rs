@@ -5,6 +5,7 @@
 //! blocks that could be wrong.
 
 mod boot_record;
+mod cut;
 mod digests;
 mod error;
 mod file;

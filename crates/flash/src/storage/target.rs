@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nx_image::limits::IMAGE_BYTES_MAX;
 
+use super::cut;
 use super::error::StorageError;
 
 /// How an image is installed.
@@ -172,6 +173,7 @@ impl Target {
             .create_new(true)
             .mode(0o600)
             .custom_flags(no_follow());
+        cut::here()?;
         let file = options
             .open(&self.staging)
             .map_err(StorageError::io("create", &self.staging))?;
@@ -187,6 +189,7 @@ impl Target {
         }
         match fs::symlink_metadata(&self.staging) {
             Ok(found) if found.is_file() => {
+                cut::here()?;
                 fs::remove_file(&self.staging).map_err(StorageError::io("remove", &self.staging))
             }
             Ok(found) => Err(self.foreign(name_of(found.file_type()))),

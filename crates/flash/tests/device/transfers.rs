@@ -272,7 +272,7 @@ fn what_rots_on_the_medium_is_found_and_mended_before_the_install() {
     };
     assert_eq!(&need.bitmap[..], &[0b100]);
     assert!(!bench.has(|event| *event == Event::VerifyOk));
-    bench.fill(&image, &[need.clone()]);
+    bench.fill(&image, std::slice::from_ref(need));
     bench.done(&image);
     assert_eq!(bench.store.installed().unwrap(), image.bytes);
 }

@@ -29,10 +29,6 @@ struct Config {
 ///
 /// # Errors
 /// `usage.no_port` if there is none; `config.invalid` if the file is wrong.
-#[expect(
-    dead_code,
-    reason = "the verbs of `nx flash` that open a port come next"
-)]
 pub(crate) fn port(given: Option<&str>) -> Result<String, NxError> {
     if let Some(port) = given {
         return Ok(port.to_owned());

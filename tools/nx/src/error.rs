@@ -2,8 +2,10 @@
 //!
 //! Each library's errors are mapped in a file of their own.
 
+mod flash;
 mod nx_error;
 mod reset;
 mod transport;
 
+pub(crate) use flash::failed;
 pub(crate) use nx_error::NxError;

@@ -95,6 +95,14 @@ impl Ui {
         }
     }
 
+    /// A line of a device's console: to standard error.
+    pub(crate) fn device(&mut self, line: &str) {
+        if !self.json {
+            // As with a note.
+            let _ = put(&mut *self.err, &format!("device: {}", text::one_line(line)));
+        }
+    }
+
     /// Ends a run.
     pub(crate) fn finish(&mut self, result: Result<Outcome, NxError>) -> Exit {
         let (exit, written) = match result {

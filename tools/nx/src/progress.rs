@@ -15,7 +15,6 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// A step over `total` bytes.
-    #[expect(dead_code, reason = "`nx image` and `nx flash send` come next")]
     pub(crate) fn bytes(ui: &Ui, step: &str, total: u64) -> Self {
         const TEMPLATE: &str = "{prefix} {wide_bar} {percent:>3} %  {binary_bytes}/\
                                 {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
@@ -37,6 +36,17 @@ impl Progress {
     /// How far it is, from the start of the step.
     pub(crate) fn at(&self, position: u64) {
         self.bar.set_position(position);
+    }
+
+    /// How far it is, of how much: where that changes while it goes on.
+    pub(crate) fn at_of(&self, position: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(position);
+    }
+
+    /// Takes the line away while something else is printed.
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 
     /// Ends the step and takes its line away.

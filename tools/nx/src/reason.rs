@@ -56,7 +56,43 @@ reasons! {
     PortIo = "port.io" => DelegateFailure,
     PortBaudRefused = "port.baud_refused" => Unsupported,
     PortUnsupported = "port.unsupported" => Unsupported,
+
+    // Captures.
     CaptureDamaged = "capture.damaged" => ValidationReject,
+    CaptureDiverged = "capture.diverged" => ValidationReject,
+    CaptureNotFound = "capture.not_found" => MissingDependency,
+    CaptureUnwritable = "capture.unwritable" => Internal,
+
+    // The files that an image is sent from.
+    SourceNotAFile = "source.not_a_file" => ValidationReject,
+    SourceManifest = "source.manifest" => ValidationReject,
+    SourceSignature = "source.signature" => ValidationReject,
+    SourceMismatch = "source.mismatch" => ValidationReject,
+    SourceChanged = "source.changed" => ValidationReject,
+    KeyInvalid = "key.invalid" => ValidationReject,
+    SourceNotFound = "source.not_found" => MissingDependency,
+    SourceUnreadable = "source.unreadable" => Internal,
+
+    // The device.
+    DeviceSignature = "device.signature" => ValidationReject,
+    DeviceManifest = "device.manifest" => ValidationReject,
+    DeviceBoard = "device.board" => ValidationReject,
+    DeviceProfile = "device.profile" => ValidationReject,
+    DeviceTooLarge = "device.too_large" => ValidationReject,
+    DeviceKey = "device.key" => ValidationReject,
+    DeviceDiffers = "device.differs" => ValidationReject,
+    DeviceNothingInstalled = "device.nothing_installed" => MissingDependency,
+    DeviceSilent = "device.silent" => DelegateFailure,
+    DeviceNotFlashd = "device.not_flashd" => DelegateFailure,
+    DeviceStalled = "device.stalled" => DelegateFailure,
+    DeviceTakenOver = "device.taken_over" => DelegateFailure,
+    DeviceProtocol = "device.protocol" => DelegateFailure,
+    DeviceRefused = "device.refused" => DelegateFailure,
+    DeviceReadBack = "device.read_back" => DelegateFailure,
+    DeviceStorage = "device.storage" => DelegateFailure,
+    DeviceStorageFull = "device.storage_full" => DelegateFailure,
+    DeviceVersion = "device.version" => Unsupported,
+    DeviceNoReboot = "device.no_reboot" => Unsupported,
 
     // Factory reset.
     ResetNeedsYes = "reset.needs_yes" => Usage,

@@ -52,7 +52,6 @@ impl NxError {
         self
     }
 
-    #[cfg(test)]
     pub(crate) fn reason(&self) -> Reason {
         self.reason
     }

@@ -1,6 +1,16 @@
 //! `nx flash`: writes images to devices.
 
+mod device_port;
+mod events;
+pub(crate) mod in_process;
+mod info;
+mod keys;
 mod ports;
+mod reboot;
+mod replay;
+mod send;
+mod session;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -16,11 +26,21 @@ pub(crate) struct FlashArgs {
 
 #[derive(Debug, Subcommand)]
 enum FlashCommand {
+    Send(Box<send::SendArgs>),
+    Verify(verify::VerifyArgs),
+    Info(info::InfoArgs),
+    Reboot(reboot::RebootArgs),
+    Replay(replay::ReplayArgs),
     Ports(ports::PortsArgs),
 }
 
 pub(crate) fn run(args: &FlashArgs, ui: &mut Ui) -> Ran {
     match &args.command {
+        FlashCommand::Send(args) => send::run(args, ui),
+        FlashCommand::Verify(args) => verify::run(args, ui),
+        FlashCommand::Info(args) => info::run(args, ui),
+        FlashCommand::Reboot(args) => reboot::run(args, ui),
+        FlashCommand::Replay(args) => replay::run(args, ui),
         FlashCommand::Ports(args) => ports::run(args, ui),
     }
 }

@@ -1,0 +1,74 @@
+//! The arguments that say where the device is, and how to open the way to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use nx_flash::splitter::FlashSplitter;
+use nx_image::PublicKey;
+use nx_transport::{OpenOptions, PortSpec, Transport, open};
+
+use super::events::is_stdout;
+use super::in_process;
+use crate::config;
+use crate::error::NxError;
+
+/// Where the device is, and what to record of the talk with it.
+#[derive(Debug, Args)]
+pub(crate) struct DevicePort {
+    /// Where the device is: /dev/ttyUSB0, unix:/run/flash.sock, tcp:..., lossy+... [default:
+    /// NX_PORT, or `port` in the configuration file]
+    #[arg(long, value_name = "PORT")]
+    port: Option<String>,
+    /// Speed of a serial line, in baud; the port's own `?baud=` goes first
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
+    baud: u32,
+    /// Let tcp: reach other machines (nothing on the way is encrypted)
+    #[arg(long)]
+    allow_remote: bool,
+    /// Give up after so many seconds without progress
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    give_up_after: u64,
+    /// Record all bytes and times as pcapng, for `nx flash replay` and bug reports
+    #[arg(long, value_name = "FILE")]
+    pub(crate) capture: Option<PathBuf>,
+    /// Write what happens as lines of JSON, as it happens; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+}
+
+impl DevicePort {
+    /// How long nothing may move.
+    pub(crate) const fn patience(&self) -> Duration {
+        Duration::from_secs(self.give_up_after)
+    }
+
+    /// Which port that is.
+    ///
+    /// # Errors
+    /// When none is given, or it is no port.
+    pub(crate) fn spec(&self) -> Result<PortSpec, NxError> {
+        Ok(config::port(self.port.as_deref())?.parse()?)
+    }
+
+    /// Whether the events take standard output, where the result would go.
+    pub(crate) fn events_to_stdout(&self) -> bool {
+        self.events.as_deref().is_some_and(is_stdout)
+    }
+
+    /// Opens the port. Behind `loopback:` a device in this process answers, which trusts `keys`
+    /// and forgets everything in the end.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the port.
+    pub(crate) fn open(&self, keys: &[PublicKey]) -> Result<Box<dyn Transport>, NxError> {
+        let spec = self.spec()?;
+        let options = OpenOptions::new()
+            .with_baud(self.baud)
+            .with_splitter(FlashSplitter::boxed)
+            .with_remote(self.allow_remote)
+            .with_device(in_process::attach(keys.to_vec()));
+        Ok(open(&spec, &options)?)
+    }
+}

@@ -1,0 +1,133 @@
+use clap::Args;
+use nx_flash::host::{Event, Job};
+use nx_flash::wire::DeviceInfo;
+use nx_image::Digest;
+use serde_json::{Value, json};
+
+use super::device_port::DevicePort;
+use super::send::size;
+use super::session;
+use crate::cli::Ran;
+use crate::error::NxError;
+use crate::interrupt::Interrupt;
+use crate::output::{Outcome, Ui};
+use crate::reason::Reason;
+
+/// Ask a device what it is, what it has installed, and whose images it takes
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    port: DevicePort,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nx flash info --port /dev/ttyUSB0
+  nx flash info --port unix:/tmp/qemu-vserial --json";
+
+pub(crate) fn run(args: &InfoArgs, ui: &mut Ui) -> Ran {
+    args.port.spec()?;
+    let interrupt = Interrupt::watch()?;
+    let ended = session::run(&args.port, &[], Job::Info, None, &interrupt, ui)?;
+    let Event::Info(info) = ended.result? else {
+        let text = "the device answered something else than was asked";
+        return Err(NxError::new(Reason::DeviceProtocol, text));
+    };
+    if !args.port.events_to_stdout() {
+        for (name, value) in rows(&info) {
+            ui.line(format!("{name:<10} {value}"))?;
+        }
+    }
+    Ok(Outcome::new("").data(facts(&info)))
+}
+
+fn rows(info: &DeviceInfo) -> Vec<(&'static str, String)> {
+    let none = || "-".to_owned();
+    let or_none = |text: &str| if text.is_empty() { none() } else { text.into() };
+    let installed = match info.installed {
+        Some(digest) => {
+            let version = or_none(&info.installed_version);
+            format!("version {version}, manifest {digest}")
+        }
+        None => "nothing".to_owned(),
+    };
+    let staged = match info.staged {
+        Some(digest) => format!("an interrupted transfer of manifest {digest}"),
+        None => none(),
+    };
+    let mut rows = vec![
+        ("agent", or_none(&info.agent)),
+        ("board", or_none(&info.board)),
+        ("profile", info.profile.to_string()),
+        ("boot", info.boot.to_string()),
+        ("installed", installed),
+        ("staged", staged),
+        ("capacity", size(info.capacity)),
+        ("layout", or_none(&info.layout)),
+    ];
+    rows.extend(info.keys.iter().map(|key| ("trusts", key.clone())));
+    rows
+}
+
+fn facts(info: &DeviceInfo) -> Value {
+    let text = |digest: Option<Digest>| digest.map(|digest| digest.to_string());
+    json!({
+        "agent": info.agent,
+        "board": info.board,
+        "profile": info.profile.as_str(),
+        "boot": info.boot,
+        "installed_manifest_sha256": text(info.installed),
+        "installed_version": info.installed_version,
+        "staged_manifest_sha256": text(info.staged),
+        "capacity_bytes": info.capacity,
+        "layout": info.layout,
+        "keys": info.keys,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use nx_image::Profile;
+
+    use super::*;
+
+    #[test]
+    fn what_a_device_has_is_told_a_line_each() {
+        let info = DeviceInfo {
+            agent: "flashd 0.1.0".into(),
+            board: String::new(),
+            profile: Profile::Release,
+            boot: 3,
+            installed: None,
+            installed_version: String::new(),
+            staged: Some(Digest::of(b"")),
+            capacity: 1 << 30,
+            layout: "file".into(),
+            keys: vec!["ab".into(), "cd".into()],
+        };
+        let told: Vec<String> = rows(&info)
+            .into_iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        let staged = format!(
+            "staged: an interrupted transfer of manifest {}",
+            Digest::of(b"")
+        );
+        assert_eq!(
+            told,
+            [
+                "agent: flashd 0.1.0",
+                "board: -",
+                "profile: release",
+                "boot: 3",
+                "installed: nothing",
+                &staged,
+                "capacity: 1.00 GiB",
+                "layout: file",
+                "trusts: ab",
+                "trusts: cd",
+            ]
+        );
+    }
+}

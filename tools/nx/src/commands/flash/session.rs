@@ -1,0 +1,277 @@
+//! Runs one job on a device, and shows what happens.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::Duration;
+
+use nx_flash::capture::{Recorder, Side};
+use nx_flash::drive::{Driver, NoTape, Round, Shell, Tape};
+use nx_flash::host::{Event, Failure, Host, HostConfig, Job, Outcome, Progress as Cost, Request};
+use nx_flash::source::ImageSource;
+use nx_flash::time::Instant;
+use nx_flash::wire::BusyPhase;
+use nx_image::PublicKey;
+use nx_transport::{Clock, Transport};
+
+use super::device_port::DevicePort;
+use super::events::EventStream;
+use crate::error::{self, NxError};
+use crate::interrupt::Interrupt;
+use crate::output::Ui;
+use crate::progress::Progress;
+use crate::reason::Reason;
+
+/// Time between two lines of progress among the events.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// How a job ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The device's answer, or why there is none.
+    pub(crate) result: Result<Event, NxError>,
+    /// The device's board, or empty.
+    pub(crate) board: String,
+    /// What it cost.
+    pub(crate) cost: Cost,
+    /// From the first byte to the last, on the link's clock.
+    pub(crate) elapsed: Duration,
+    /// Segments of which the device keeps its own content.
+    pub(crate) kept: Vec<u8>,
+}
+
+/// Runs a job on the device behind `port`; a device in this process trusts `keys`.
+///
+/// # Errors
+/// What is in the way of a session: the port, the capture, the events. How a session ended is no
+/// error here.
+pub(crate) fn run(
+    port: &DevicePort,
+    keys: &[PublicKey],
+    job: Job,
+    source: Option<&ImageSource>,
+    interrupt: &Interrupt,
+    ui: &mut Ui,
+) -> Result<Ended, NxError> {
+    if port.events_to_stdout() && ui.is_json() {
+        let text = "--events - and --json both want standard output";
+        let error = NxError::new(Reason::UsageArguments, text);
+        return Err(error.hint("`--events FILE`"));
+    }
+    let mut config = HostConfig::new(nonce(), job);
+    config.give_up_after = port.patience();
+    let mut events = EventStream::open(port.events.as_deref())?;
+    let mut link = port.open(keys)?;
+    let mut recorder = match &port.capture {
+        Some(path) => Some(Recorder::create(path, Side::Host, &config)?),
+        None => None,
+    };
+    let clock = link.clock();
+    let started = clock.now();
+    let mut machine = Host::new(config);
+    let mut shell = HostShell {
+        source,
+        ui,
+        events: &mut events,
+        bars: Bars::default(),
+        clock: clock.clone(),
+        started,
+        told_at: started,
+        seen: Seen::default(),
+    };
+    let driven = drive(
+        &mut *link,
+        &mut machine,
+        &mut shell,
+        recorder.as_mut(),
+        interrupt,
+    );
+    shell.bars.clear();
+    let seen = std::mem::take(&mut shell.seen);
+    let captured = recorder.map_or(Ok(()), |recorder| recorder.finish().map(drop));
+    let told = events.finish();
+    Ok(Ended {
+        board: seen.board,
+        cost: machine.progress(),
+        elapsed: clock.now().saturating_sub(started),
+        kept: seen.kept,
+        result: match (driven, seen.failure, seen.answer) {
+            (Err(error), ..) => Err(error),
+            (_, Some(failure), _) => Err(error::failed(&failure)),
+            (_, None, Some(answer)) => captured.map_err(NxError::from).and(told).map(|()| answer),
+            (_, None, None) => {
+                let text = "the session ended without an answer";
+                Err(NxError::new(Reason::InternalUnexpected, text))
+            }
+        },
+    })
+}
+
+fn drive(
+    link: &mut dyn Transport,
+    machine: &mut Host,
+    shell: &mut HostShell<'_>,
+    mut recorder: Option<&mut Recorder>,
+    interrupt: &Interrupt,
+) -> Result<(), NxError> {
+    let mut driver = Driver::new();
+    let mut none = NoTape;
+    let mut stopped = false;
+    loop {
+        if interrupt.is_wanted() && !stopped {
+            stopped = true;
+            let now = Instant::from(link.clock().now());
+            if let Some(recorder) = &mut recorder {
+                Tape::<Host>::round(*recorder, now);
+                recorder.stopped();
+            }
+            machine.stop(now);
+        }
+        let tape: &mut dyn Tape<Host> = match &mut recorder {
+            Some(recorder) => *recorder,
+            None => &mut none,
+        };
+        match driver.round(link, machine, shell, tape)? {
+            Round::Going => {}
+            Round::Finished | Round::Closed => return Ok(()),
+        }
+    }
+}
+
+/// Any number that was not used lately.
+pub(crate) fn nonce() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// What the machine told that decides how the run ends.
+#[derive(Default)]
+struct Seen {
+    answer: Option<Event>,
+    board: String,
+    failure: Option<Failure>,
+    kept: Vec<u8>,
+}
+
+struct HostShell<'a> {
+    source: Option<&'a ImageSource>,
+    ui: &'a mut Ui,
+    events: &'a mut EventStream,
+    bars: Bars,
+    clock: Clock,
+    started: Duration,
+    told_at: Duration,
+    seen: Seen,
+}
+
+impl Shell<Host> for HostShell<'_> {
+    fn serve(&mut self, request: Request) -> Outcome {
+        match self.source {
+            Some(source) => source.serve(&request),
+            None => Outcome::Failed("there is no image in this job".to_owned()),
+        }
+    }
+
+    fn event(&mut self, event: Event, _machine: &Host) {
+        let at = self.clock.now().saturating_sub(self.started);
+        self.events.event(at, &event);
+        match event {
+            Event::Connected { board, .. } => self.seen.board = board,
+            Event::SessionLost => {
+                let note = "the device started again, or another host came: going on";
+                let ui = &mut *self.ui;
+                self.bars.aside(|| ui.note(note));
+            }
+            Event::Planned { segment, kept } => {
+                if kept {
+                    self.seen.kept.push(segment);
+                }
+            }
+            Event::Busy { phase, done, total } => self.bars.busy(self.ui, phase, done, total),
+            Event::Console(line) => {
+                let ui = &mut *self.ui;
+                self.bars.aside(|| ui.device(&line));
+            }
+            Event::Failed(failure) => self.seen.failure = Some(failure),
+            Event::Installed { .. }
+            | Event::Verified { .. }
+            | Event::Info(_)
+            | Event::Rebooting(_) => self.seen.answer = Some(event),
+            Event::Accepted | Event::Finished => {}
+        }
+    }
+
+    fn tick(&mut self, machine: &mut Host, _now: Instant) {
+        let now = self.clock.now();
+        if now.saturating_sub(self.told_at) < PROGRESS_EVERY {
+            return;
+        }
+        self.told_at = now;
+        let cost = machine.progress();
+        if cost.blocks_needed > 0 {
+            self.events
+                .progress(now.saturating_sub(self.started), &cost);
+            let block = self.source.map_or(0, |source| source.map().block_bytes());
+            let bytes = |blocks: u32| u64::from(blocks).saturating_mul(u64::from(block));
+            let (sent, needed) = (bytes(cost.blocks_sent), bytes(cost.blocks_needed));
+            self.bars.sending(self.ui, sent, needed);
+        }
+    }
+}
+
+/// The one step that is drawn now.
+#[derive(Default)]
+struct Bars {
+    drawn: Option<(Step, Progress)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Sending,
+    Busy(BusyPhase),
+}
+
+impl Step {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Busy(BusyPhase::Survey) => "device looks at what it has",
+            Self::Busy(BusyPhase::ReadBack) => "device reads back",
+            Self::Busy(BusyPhase::Install) => "device installs",
+            Self::Busy(BusyPhase::Verify) => "device digests",
+        }
+    }
+}
+
+impl Bars {
+    fn sending(&mut self, ui: &Ui, sent: u64, needed: u64) {
+        // The device says by itself when it does something else.
+        if sent < needed || self.drawn.is_none() {
+            self.draw(ui, Step::Sending, sent, needed);
+        }
+    }
+
+    fn busy(&mut self, ui: &Ui, phase: BusyPhase, done: u64, total: u64) {
+        self.draw(ui, Step::Busy(phase), done, total);
+    }
+
+    fn draw(&mut self, ui: &Ui, step: Step, at: u64, total: u64) {
+        let same = matches!(&self.drawn, Some((drawn, _)) if *drawn == step);
+        if !same {
+            self.clear();
+        }
+        let fresh = || (step, Progress::bytes(ui, step.text(), total));
+        self.drawn.get_or_insert_with(fresh).1.at_of(at, total);
+    }
+
+    fn aside(&self, print: impl FnOnce()) {
+        match &self.drawn {
+            Some((_, progress)) => progress.aside(print),
+            None => print(),
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some((_, progress)) = self.drawn.take() {
+            progress.finish();
+        }
+    }
+}

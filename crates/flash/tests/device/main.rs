@@ -9,6 +9,8 @@
 )]
 
 mod bench;
+mod files;
+mod hostile;
 mod image;
 mod offers;
 mod sessions;

@@ -21,6 +21,8 @@ use crate::wire::{
 const HELLO_EVERY_MAX: Duration = Duration::from_secs(2);
 /// Sessions that may be lost to another host before this one leaves it the device.
 const SESSIONS_LOST_MAX: u32 = 3;
+/// A session that lasted so long was not taken by a host that fights for the device.
+const SESSION_LASTS: Duration = Duration::from_secs(10);
 /// How long the end of a session is waited for.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -77,7 +79,12 @@ pub struct Host {
     next_request: u64,
     last_progress: Instant,
     started: bool,
+    /// Lost one soon after the other in the same boot of the device.
     sessions_lost: u32,
+    /// When the session began.
+    session_since: Instant,
+    /// The device's boot, once it is known.
+    boot: Option<u32>,
     frames_seen: bool,
     busy_done: u64,
     /// Of sessions that are over.
@@ -105,6 +112,8 @@ impl Host {
             last_progress: Instant::ZERO,
             started: false,
             sessions_lost: 0,
+            session_since: Instant::ZERO,
+            boot: None,
             frames_seen: false,
             busy_done: 0,
             past: Progress::default(),
@@ -203,6 +212,11 @@ impl Host {
             return;
         }
         self.last_progress = now;
+        self.session_since = now;
+        if self.boot.replace(welcome.boot) != Some(welcome.boot) {
+            // It restarted: nobody took it.
+            self.sessions_lost = 0;
+        }
         let mut channel = Channel::new(welcome.session, now);
         let job = Running::begin(
             &self.config.job,
@@ -232,6 +246,9 @@ impl Host {
             (State::Running { channel, .. }, Some(RejectCode::Session))
                 if refusal.session == channel.session() =>
             {
+                if now.since(self.session_since) >= SESSION_LASTS {
+                    self.sessions_lost = 0;
+                }
                 self.sessions_lost = self.sessions_lost.saturating_add(1);
                 if self.sessions_lost > SESSIONS_LOST_MAX {
                     self.remember();
@@ -272,12 +289,8 @@ impl Host {
                     }
                     return;
                 }
-                let before = channel.last_progress();
                 if channel.handle_frame(frame, now) == Handled::Foreign {
                     return;
-                }
-                if channel.last_progress() != before {
-                    self.sessions_lost = 0;
                 }
                 let mut ended = None;
                 while let Some(body) = channel.next_message() {

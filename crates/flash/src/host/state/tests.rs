@@ -63,12 +63,16 @@ impl Bench {
     }
 
     fn welcome(&mut self, nonce: u64, session: u32) {
+        self.welcome_by(1, nonce, session);
+    }
+
+    fn welcome_by(&mut self, boot: u32, nonce: u64, session: u32) {
         let mut payload = Vec::new();
         let welcome = Welcome {
             version: VERSION,
             nonce,
             session,
-            boot: 1,
+            boot,
             window: WINDOW,
             slice_max: 2_048,
             codecs: 0,
@@ -685,9 +689,29 @@ fn a_lost_session_is_resumed_and_the_fourth_is_left_to_the_other() {
         let nonce = NONCE + u64::from(round);
         assert_eq!(bench.hellos(), [(0, nonce)]);
         bench.welcome(nonce, session + 1);
+        // The other host does not let it get far.
+        bench.pump();
+        bench.say(&FromDevice::Accepted);
     }
     assert_eq!(bench.failure(), &Failure::TakenOver);
     assert!(bench.host.is_finished());
+}
+
+#[test]
+fn a_device_that_restarts_was_not_taken_and_neither_is_one_that_is_lost_now_and_then() {
+    let pause = Duration::from_secs(10);
+    for (next_boot, lasts) in [(1, Duration::ZERO), (0, pause)] {
+        let mut bench = Bench::connected(Job::Verify);
+        for round in 1..=9_u32 {
+            bench.now = bench.now.after(lasts);
+            bench.refuse(RejectCode::Session, 0, SESSION + round - 1);
+            assert_eq!(bench.events.last(), Some(&Event::SessionLost), "{round}");
+            let nonce = NONCE + u64::from(round);
+            assert_eq!(bench.hellos(), [(0, nonce)]);
+            bench.welcome_by(1 + round * next_boot, nonce, SESSION + round);
+            bench.pump();
+        }
+    }
 }
 
 #[test]

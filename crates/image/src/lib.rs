@@ -5,7 +5,7 @@
 //! that do not read back as they were written. It knows nothing of links or of devices.
 //!
 //! Without features it is `#![no_std]` with `alloc` and holds what both ends of a link need:
-//! [`manifest`], [`digest`], [`tree`], [`key`], [`signature`] and [`limits`].
+//! [`manifest`], [`digest`], [`tree`], [`key`], [`signature`], [`state`] and [`limits`].
 //!
 //! * `std`: files. Verification of an image on disk, inspection, key files.
 //! * `build`: the image builder.
@@ -20,10 +20,13 @@ pub mod key;
 pub mod limits;
 pub mod manifest;
 pub mod signature;
+pub mod state;
 pub mod tree;
 
 #[cfg(feature = "build")]
 pub mod build;
+#[cfg(feature = "std")]
+pub mod inspect;
 #[cfg(feature = "std")]
 pub mod sidecar;
 #[cfg(feature = "std")]

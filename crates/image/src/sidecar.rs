@@ -19,14 +19,21 @@ pub fn path_of(manifest: &Path) -> PathBuf {
 
 /// The file's content: the digests of all blocks of all segments, in order, 32 bytes each.
 pub fn to_bytes(digests: &[Digest]) -> Vec<u8> {
-    digests.iter().flat_map(|digest| digest.as_bytes().iter().copied()).collect()
+    digests
+        .iter()
+        .flat_map(|digest| digest.as_bytes().iter().copied())
+        .collect()
 }
 
 /// Reads the block digests of every segment, if the file is there and proves itself.
 pub fn read(path: &Path, manifest: &Manifest) -> Option<Vec<Vec<Digest>>> {
     let block_size = manifest.image.block_size;
     let blocks = |segment: &crate::manifest::Segment| u64::from(segment.block_count(block_size));
-    let total = manifest.segments.iter().map(blocks).fold(0_u64, u64::saturating_add);
+    let total = manifest
+        .segments
+        .iter()
+        .map(blocks)
+        .fold(0_u64, u64::saturating_add);
     let expected = total.checked_mul(u64::try_from(Digest::BYTES).ok()?)?;
     let mut file = File::open(path).ok()?;
     if file.metadata().ok()?.len() != expected {

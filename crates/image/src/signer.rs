@@ -77,7 +77,10 @@ impl Signer for CommandSigner {
     }
 
     fn sign(&self, manifest: &[u8]) -> Result<[u8; SIGNATURE_BYTES], SignerError> {
-        let failed = |source| SignerError::Command { command: self.command.clone(), source };
+        let failed = |source| SignerError::Command {
+            command: self.command.clone(),
+            source,
+        };
         let mut child = Command::new("sh")
             .args(["-c", &self.command])
             .stdin(Stdio::piped())
@@ -100,7 +103,9 @@ impl Signer for CommandSigner {
         };
         let signature: [u8; SIGNATURE_BYTES] =
             output.stdout.as_slice().try_into().map_err(|_| wrong())?;
-        self.public_key.verify(manifest, &signature).map_err(|_| wrong())?;
+        self.public_key
+            .verify(manifest, &signature)
+            .map_err(|_| wrong())?;
         Ok(signature)
     }
 }

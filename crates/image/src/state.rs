@@ -46,7 +46,9 @@ impl StateHeader {
         if take(bytes, VERSION).map(u32::from_le_bytes) != Some(Self::VERSION) {
             return Err(StateHeaderError::Version);
         }
-        let partition_bytes = take(bytes, PARTITION_BYTES).map(u64::from_le_bytes).unwrap_or(0);
+        let partition_bytes = take(bytes, PARTITION_BYTES)
+            .map(u64::from_le_bytes)
+            .unwrap_or(0);
         let header = Self { partition_bytes };
         // Length and reserved bytes follow from the rest.
         if partition_bytes < Self::BYTES as u64 || header.encode() != bytes {
@@ -60,8 +62,16 @@ impl StateHeader {
         let mut bytes = vec![0; Self::BYTES];
         put(&mut bytes, MAGIC, &Self::MAGIC);
         put(&mut bytes, VERSION, &Self::VERSION.to_le_bytes());
-        put(&mut bytes, HEADER_BYTES, &(Self::BYTES as u32).to_le_bytes());
-        put(&mut bytes, PARTITION_BYTES, &self.partition_bytes.to_le_bytes());
+        put(
+            &mut bytes,
+            HEADER_BYTES,
+            &(Self::BYTES as u32).to_le_bytes(),
+        );
+        put(
+            &mut bytes,
+            PARTITION_BYTES,
+            &self.partition_bytes.to_le_bytes(),
+        );
         let crc = crc32fast::hash(bytes.get(..CRC.start).unwrap_or_default());
         put(&mut bytes, CRC, &crc.to_le_bytes());
         bytes
@@ -109,12 +119,17 @@ fn put(bytes: &mut [u8], range: Range<usize>, value: &[u8]) {
 mod tests {
     use super::*;
 
-    const HEADER: StateHeader = StateHeader { partition_bytes: 16 << 20 };
+    const HEADER: StateHeader = StateHeader {
+        partition_bytes: 16 << 20,
+    };
 
     #[test]
     fn bytes_are_frozen() {
         let bytes = HEADER.encode();
-        assert_eq!(bytes[..24], *b"NXSTATE1\x01\0\0\0\0\x10\0\0\0\0\0\x01\0\0\0\0");
+        assert_eq!(
+            bytes[..24],
+            *b"NXSTATE1\x01\0\0\0\0\x10\0\0\0\0\0\x01\0\0\0\0"
+        );
         assert_eq!(bytes[24..4092], [0; 4068]);
         assert_eq!(bytes[4092..], crc32fast::hash(&bytes[..4092]).to_le_bytes());
         assert_eq!(StateHeader::parse(&bytes), Ok(HEADER));
@@ -128,7 +143,10 @@ mod tests {
             bad[at] ^= 0x40;
             assert!(StateHeader::parse(&bad).is_err(), "byte {at}");
         }
-        assert_eq!(StateHeader::parse(&good[1..]), Err(StateHeaderError::Length));
+        assert_eq!(
+            StateHeader::parse(&good[1..]),
+            Err(StateHeaderError::Length)
+        );
     }
 
     #[test]

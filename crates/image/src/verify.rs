@@ -119,12 +119,20 @@ pub fn read_manifest(
     let manifest_digest = Manifest::digest_of(&raw);
     if keys.is_empty() && allow_unsigned {
         let manifest = Manifest::parse(&raw).map_err(VerifyError::Manifest)?;
-        return Ok(Verified { manifest, manifest_digest, signed_by: None });
+        return Ok(Verified {
+            manifest,
+            manifest_digest,
+            signed_by: None,
+        });
     }
     // One byte more than a signature has, so that what trails is noticed.
     let signature = read(files.signature, crate::limits::SIGNATURE_BYTES)?;
     match open_signed(&raw, &signature, keys) {
-        Ok((manifest, by)) => Ok(Verified { manifest, manifest_digest, signed_by: Some(by) }),
+        Ok((manifest, by)) => Ok(Verified {
+            manifest,
+            manifest_digest,
+            signed_by: Some(by),
+        }),
         Err(SignedError::Manifest(error)) => Err(VerifyError::Manifest(error)),
         Err(error) => Err(VerifyError::Signature(error)),
     }
@@ -142,7 +150,13 @@ pub fn verify(
 ) -> Result<Verified, VerifyError> {
     let verified = read_manifest(files, keys, allow_unsigned)?;
     let manifest = &verified.manifest;
-    let failed = |op| move |source| VerifyError::Io { op, path: files.image.to_owned(), source };
+    let failed = |op| {
+        move |source| VerifyError::Io {
+            op,
+            path: files.image.to_owned(),
+            source,
+        }
+    };
     let file = File::open(files.image).map_err(failed("open"))?;
     let got = file.metadata().map_err(failed("look at"))?.len();
     let want = manifest.image.size;
@@ -169,7 +183,10 @@ pub fn verify(
         .map_err(failed("read"))?;
         if hasher.finish() != segment.sha256 {
             let damage = locate(&file, files, manifest, segment).map_err(failed("read"))?;
-            return Err(VerifyError::Segment { segment: segment.name.clone(), damage });
+            return Err(VerifyError::Segment {
+                segment: segment.name.clone(),
+                damage,
+            });
         }
         at = segment.end();
     }
@@ -219,7 +236,9 @@ fn read_range(
     let mut at = from;
     while at < to {
         let want = usize::try_from(to.saturating_sub(at).min(CHUNK_BYTES)).unwrap_or(0);
-        let Some(chunk) = buffer.get_mut(..want) else { break };
+        let Some(chunk) = buffer.get_mut(..want) else {
+            break;
+        };
         file.read_exact_at(chunk, at)?;
         if !each(at, chunk) {
             break;
@@ -236,21 +255,36 @@ fn locate(
     manifest: &Manifest,
     segment: &Segment,
 ) -> io::Result<Damage> {
-    let index = manifest.segments.iter().position(|other| other.name == segment.name);
+    let index = manifest
+        .segments
+        .iter()
+        .position(|other| other.name == segment.name);
     let digests = sidecar::read(&sidecar::path_of(files.manifest), manifest);
-    let own = digests.as_ref().zip(index).and_then(|(all, index)| all.get(index));
+    let own = digests
+        .as_ref()
+        .zip(index)
+        .and_then(|(all, index)| all.get(index));
     let Some(own) = own else {
         let size = file.metadata()?.len();
         let cut = size < segment.end();
-        let looks_like = if cut { "a truncated file" } else { "changed bytes" };
-        return Ok(Damage { block: None, looks_like });
+        let looks_like = if cut {
+            "a truncated file"
+        } else {
+            "changed bytes"
+        };
+        return Ok(Damage {
+            block: None,
+            looks_like,
+        });
     };
     let block_size = manifest.image.block_size;
     let mut buffer = vec![0; usize::try_from(block_size).unwrap_or(0)];
     for (block, want) in (0_u32..).zip(own) {
         let range = segment.block_range(block, block_size);
         let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
-        let Some(bytes) = buffer.get_mut(..len) else { break };
+        let Some(bytes) = buffer.get_mut(..len) else {
+            break;
+        };
         let had = read_some(file, bytes, range.start)?;
         let bytes = bytes.get(..had).unwrap_or_default();
         if had == len && Digest::of(bytes) == *want {
@@ -262,16 +296,27 @@ fn locate(
             "zeros: a hole, or a write that never came"
         } else if bytes.iter().all(|byte| *byte == 0xff) {
             "erased flash (all 0xff)"
-        } else if digests.iter().flatten().flatten().any(|other| *other == Digest::of(bytes)) {
+        } else if digests
+            .iter()
+            .flatten()
+            .flatten()
+            .any(|other| *other == Digest::of(bytes))
+        {
             "another block of this image in its place"
         } else if is_one_bit_off(bytes, want) {
             "a single flipped bit"
         } else {
             "changed bytes"
         };
-        return Ok(Damage { block: Some((block, range.start)), looks_like });
+        return Ok(Damage {
+            block: Some((block, range.start)),
+            looks_like,
+        });
     }
-    Ok(Damage { block: None, looks_like: "changed bytes" })
+    Ok(Damage {
+        block: None,
+        looks_like: "changed bytes",
+    })
 }
 
 /// Tries every single bit of small blocks; larger ones would take minutes.
@@ -311,10 +356,18 @@ fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 /// Reads a small file, and one byte more than it may have.
 fn read(path: &Path, max: usize) -> Result<Vec<u8>, VerifyError> {
     use std::io::Read as _;
-    let failed = |op| move |source| VerifyError::Io { op, path: path.to_owned(), source };
+    let failed = |op| {
+        move |source| VerifyError::Io {
+            op,
+            path: path.to_owned(),
+            source,
+        }
+    };
     let mut bytes = Vec::new();
     let limit = u64::try_from(max).unwrap_or(0).saturating_add(1);
     let file = File::open(path).map_err(failed("open"))?;
-    file.take(limit).read_to_end(&mut bytes).map_err(failed("read"))?;
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(failed("read"))?;
     Ok(bytes)
 }

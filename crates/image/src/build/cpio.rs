@@ -36,7 +36,11 @@ pub(super) fn write(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), Build
                 let (major, minor) = device_numbers(*rdev);
                 header = header.rdev_major(major).rdev_minor(minor);
                 let char_device = matches!(entry.kind, Kind::CharDevice(_));
-                let kind = if char_device { ModeFileType::Char } else { ModeFileType::Block };
+                let kind = if char_device {
+                    ModeFileType::Char
+                } else {
+                    ModeFileType::Block
+                };
                 (kind, Content::Bytes(Vec::new()))
             }
             Kind::Fifo => (ModeFileType::Fifo, Content::Bytes(Vec::new())),
@@ -108,9 +112,10 @@ fn read_back(tree: &Tree, out: &mut File) -> Result<(), BuildError> {
         let empty = size == 0;
         let same = match &entry.kind {
             Kind::Directory => kind == 0o040_000 && empty,
-            Kind::File { size: want, sha256: digest } => {
-                kind == 0o100_000 && (size, sha256) == (*want, *digest)
-            }
+            Kind::File {
+                size: want,
+                sha256: digest,
+            } => kind == 0o100_000 && (size, sha256) == (*want, *digest),
             Kind::Symlink(to) => {
                 let to = to.to_str().unwrap_or_default();
                 kind == 0o120_000 && sha256 == Digest::of(to.as_bytes())

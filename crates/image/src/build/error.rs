@@ -82,11 +82,18 @@ pub enum BuildError {
 impl BuildError {
     /// For `map_err`: names what was done, and to what.
     pub(super) fn io<'a>(op: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Self + 'a {
-        move |source| Self::Io { op, path: path.to_owned(), source }
+        move |source| Self::Io {
+            op,
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// For `map_err`: a library's refusal.
     pub(super) fn encode<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Self {
-        move |error| Self::Encode { what, why: error.to_string() }
+        move |error| Self::Encode {
+            what,
+            why: error.to_string(),
+        }
     }
 }

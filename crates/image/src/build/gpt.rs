@@ -13,15 +13,26 @@ const WHAT: &str = "a partition table";
 
 /// Linux root (x86-64 and others alike: the image does not know the architecture): "Linux
 /// filesystem data".
-const LINUX_DATA: [u8; 16] = guid(0x0fc6_3daf, 0x8483, 0x4772, [0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4]);
+const LINUX_DATA: [u8; 16] = guid(
+    0x0fc6_3daf,
+    0x8483,
+    0x4772,
+    [0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4],
+);
 /// "EFI system partition", so that firmware looks for a boot loader there.
-const EFI_SYSTEM: [u8; 16] = guid(0xc12a_7328, 0xf81f, 0x11d2, [0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b]);
+const EFI_SYSTEM: [u8; 16] = guid(
+    0xc12a_7328,
+    0xf81f,
+    0x11d2,
+    [0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b],
+);
 
 /// A GUID as a disk holds it: the first three fields little-endian.
 const fn guid(a: u32, b: u16, c: u16, d: [u8; 8]) -> [u8; 16] {
     let (a, b, c) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes());
     [
-        a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7],
+        a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6],
+        d[7],
     ]
 }
 
@@ -51,12 +62,14 @@ pub(super) fn write(
     board: &str,
     partitions: &[(Place, Digest)],
 ) -> Result<(), BuildError> {
-    let content: Vec<&[u8]> =
-        partitions.iter().map(|(_, digest)| digest.as_bytes().as_slice()).collect();
+    let content: Vec<&[u8]> = partitions
+        .iter()
+        .map(|(_, digest)| digest.as_bytes().as_slice())
+        .collect();
     let mut parts: Vec<&[u8]> = vec![b"disk", board.as_bytes()];
     parts.extend(&content);
-    let mut table = GPT::new_from(image, SECTOR_BYTES, derived(&parts))
-        .map_err(BuildError::encode(WHAT))?;
+    let mut table =
+        GPT::new_from(image, SECTOR_BYTES, derived(&parts)).map_err(BuildError::encode(WHAT))?;
     for (number, (place, digest)) in (1_u32..).zip(partitions) {
         let name = place.kind.as_str();
         let unique = match place.kind.role() {

@@ -23,7 +23,13 @@ type Seen = (u64, u64, u64, i64, i64);
 
 fn seen(file: &File) -> std::io::Result<Seen> {
     let found = file.metadata()?;
-    Ok((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+    Ok((
+        found.dev(),
+        found.ino(),
+        found.len(),
+        found.mtime(),
+        found.mtime_nsec(),
+    ))
 }
 
 impl Input {
@@ -47,7 +53,13 @@ impl Input {
         if size == 0 {
             return Err(refuse(kind, path, "is empty"));
         }
-        Ok(Self { kind, path: path.to_owned(), file, size, seen })
+        Ok(Self {
+            kind,
+            path: path.to_owned(),
+            file,
+            size,
+            seen,
+        })
     }
 
     fn pack(
@@ -75,7 +87,8 @@ impl Input {
 
     /// Whether this is the file that `path` names.
     pub(super) fn is(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (self.seen.0, self.seen.1))
+        fs::metadata(path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.seen.0, self.seen.1))
     }
 
     /// It must be what it was when it was opened.
@@ -84,7 +97,10 @@ impl Input {
             Ok(now) if now == self.seen => Ok(()),
             Ok(_) => {
                 let path = self.path.clone();
-                Err(BuildError::Changed { segment: self.kind.as_str(), path })
+                Err(BuildError::Changed {
+                    segment: self.kind.as_str(),
+                    path,
+                })
             }
             Err(error) => Err(BuildError::io("look at", &self.path)(error)),
         }
@@ -92,5 +108,9 @@ impl Input {
 }
 
 fn refuse(kind: SegmentKind, path: &Path, what: &str) -> BuildError {
-    BuildError::Input { segment: kind.as_str(), path: path.to_owned(), what: what.to_owned() }
+    BuildError::Input {
+        segment: kind.as_str(),
+        path: path.to_owned(),
+        what: what.to_owned(),
+    }
 }

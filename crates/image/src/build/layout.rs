@@ -52,23 +52,43 @@ pub(super) fn lay_out(
     let mut at = 0_u64;
     if table == Table::Gpt {
         let (kind, size) = (SegmentKind::Gpt, GPT_BYTES);
-        places.push(Place { kind, offset: 0, size, region: size });
+        places.push(Place {
+            kind,
+            offset: 0,
+            size,
+            region: size,
+        });
         at = GPT_BYTES;
     }
     for (kind, size) in segments {
         let offset = at.checked_next_multiple_of(align).ok_or_else(too_large)?;
         let region = match (kind, table) {
             (SegmentKind::State, _) => state_bytes.max(*size),
-            (_, Table::Gpt) => size.checked_next_multiple_of(SECTOR_BYTES).ok_or_else(too_large)?,
+            (_, Table::Gpt) => size
+                .checked_next_multiple_of(SECTOR_BYTES)
+                .ok_or_else(too_large)?,
             (_, Table::None) => *size,
         };
-        places.push(Place { kind: *kind, offset, size: *size, region });
-        at = offset.checked_add(region).filter(|end| *end <= IMAGE_BYTES_MAX).ok_or_else(too_large)?;
+        places.push(Place {
+            kind: *kind,
+            offset,
+            size: *size,
+            region,
+        });
+        at = offset
+            .checked_add(region)
+            .filter(|end| *end <= IMAGE_BYTES_MAX)
+            .ok_or_else(too_large)?;
     }
     if table == Table::None {
         // Nothing may trail: the image ends with its last segment.
-        let end = places.last().map_or(0, |place| place.offset.saturating_add(place.size));
-        return Ok(Layout { places, image_bytes: end });
+        let end = places
+            .last()
+            .map_or(0, |place| place.offset.saturating_add(place.size));
+        return Ok(Layout {
+            places,
+            image_bytes: end,
+        });
     }
     let image_bytes = at
         .checked_add(GPT_BACKUP_BYTES)
@@ -77,6 +97,14 @@ pub(super) fn lay_out(
         .ok_or_else(too_large)?;
     let (kind, size) = (SegmentKind::GptBackup, GPT_BACKUP_BYTES);
     let offset = image_bytes.saturating_sub(size);
-    places.push(Place { kind, offset, size, region: size });
-    Ok(Layout { places, image_bytes })
+    places.push(Place {
+        kind,
+        offset,
+        size,
+        region: size,
+    });
+    Ok(Layout {
+        places,
+        image_bytes,
+    })
 }

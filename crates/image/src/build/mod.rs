@@ -10,11 +10,9 @@ mod input;
 mod layout;
 mod outputs;
 mod squashfs;
-mod state;
 mod tree;
 mod writer;
 
 pub use error::BuildError;
 pub use layout::{GAP_ALIGN_BYTES, STATE_BYTES_DEFAULT};
-pub use state::{STATE_HEADER_BYTES, STATE_MAGIC};
 pub use writer::{Build, Progress, Report};

@@ -18,7 +18,9 @@ pub(super) struct Output {
 
 /// The folder of a path.
 pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+    path.parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."))
 }
 
 impl Output {
@@ -34,13 +36,19 @@ impl Output {
             .permissions(Permissions::from_mode(0o644))
             .tempfile_in(dir)
             .map_err(BuildError::io("create a file in", dir))?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
     }
 
     /// A whole small file.
     pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<Self, BuildError> {
         let mut output = Self::begin(path)?;
-        output.file.write_all(bytes).map_err(BuildError::io("write", path))?;
+        output
+            .file
+            .write_all(bytes)
+            .map_err(BuildError::io("write", path))?;
         Ok(output)
     }
 
@@ -51,7 +59,10 @@ impl Output {
 
     /// Makes it durable under its temporary name.
     pub(super) fn sync(&self) -> Result<(), BuildError> {
-        self.file.as_file().sync_all().map_err(BuildError::io("sync", &self.path))
+        self.file
+            .as_file()
+            .sync_all()
+            .map_err(BuildError::io("sync", &self.path))
     }
 
     /// Gives it its name, in the place of what had it.

@@ -6,9 +6,7 @@ use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use backhand::compression::Compressor;
-use backhand::{
-    FilesystemCompressor, FilesystemReader, FilesystemWriter, InnerNode, NodeHeader,
-};
+use backhand::{FilesystemCompressor, FilesystemReader, FilesystemWriter, InnerNode, NodeHeader};
 
 use super::error::BuildError;
 use super::tree::{Kind, Tree, device_numbers, digest_of};
@@ -53,16 +51,26 @@ const fn packed(rdev: u64) -> u32 {
 
 fn read_back(tree: &Tree, out: &File) -> Result<(), BuildError> {
     let file = out.try_clone().map_err(BuildError::encode(WHAT))?;
-    let reader = FilesystemReader::from_reader(BufReader::new(file))
-        .map_err(BuildError::encode(WHAT))?;
+    let reader =
+        FilesystemReader::from_reader(BufReader::new(file)).map_err(BuildError::encode(WHAT))?;
     let mut found: BTreeMap<PathBuf, _> = reader
         .files()
-        .map(|node| (node.fullpath.strip_prefix("/").unwrap_or(&node.fullpath).to_owned(), node))
+        .map(|node| {
+            (
+                node.fullpath
+                    .strip_prefix("/")
+                    .unwrap_or(&node.fullpath)
+                    .to_owned(),
+                node,
+            )
+        })
         .collect();
     found.remove(Path::new(""));
     for entry in &tree.entries {
         let path = &entry.path;
-        let node = found.remove(path).ok_or_else(|| tree.differs(path, "is missing"))?;
+        let node = found
+            .remove(path)
+            .ok_or_else(|| tree.differs(path, "is missing"))?;
         if node.header.permissions & 0o7777 != entry.mode {
             return Err(tree.differs(path, "has another mode"));
         }

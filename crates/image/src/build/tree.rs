@@ -57,19 +57,32 @@ impl Tree {
                 entries.push(entry);
                 if entries.len() > ENTRIES_MAX {
                     let what = format!("has over {ENTRIES_MAX} entries");
-                    return Err(BuildError::Input { segment, path: root.to_owned(), what });
+                    return Err(BuildError::Input {
+                        segment,
+                        path: root.to_owned(),
+                        what,
+                    });
                 }
             }
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         let root_mode = mode(&fs::metadata(root).map_err(BuildError::io("look at", root))?);
-        Ok(Self { segment, root: root.to_owned(), root_mode, entries })
+        Ok(Self {
+            segment,
+            root: root.to_owned(),
+            root_mode,
+            entries,
+        })
     }
 
     /// What was read back differs.
     pub(super) fn differs(&self, path: &Path, what: impl Into<String>) -> BuildError {
         let path = path.display().to_string();
-        BuildError::ReadBack { segment: self.segment, path, what: what.into() }
+        BuildError::ReadBack {
+            segment: self.segment,
+            path,
+            what: what.into(),
+        }
     }
 }
 
@@ -90,7 +103,9 @@ fn entry(segment: &'static str, root: &Path, path: &Path) -> Result<Entry, Build
         return Err(refuse("has a name that is not UTF-8"));
     }
     if !kind.is_dir() && found.nlink() > 1 {
-        return Err(refuse("has a second name (hard link), which images do not keep"));
+        return Err(refuse(
+            "has a second name (hard link), which images do not keep",
+        ));
     }
     let kind = if kind.is_dir() {
         Kind::Directory
@@ -108,7 +123,11 @@ fn entry(segment: &'static str, root: &Path, path: &Path) -> Result<Entry, Build
     } else {
         return Err(refuse("is a socket, which has no place in an image"));
     };
-    Ok(Entry { path: path.to_owned(), mode: mode(&found), kind })
+    Ok(Entry {
+        path: path.to_owned(),
+        mode: mode(&found),
+        kind,
+    })
 }
 
 fn digest(path: &Path) -> Result<(u64, Digest), BuildError> {

@@ -7,15 +7,16 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::BuildError;
+use super::gpt;
 use super::input::Input;
 use super::layout::{Place, STATE_BYTES_DEFAULT, lay_out};
 use super::outputs::{Output, folder_of};
-use super::{gpt, state};
 use crate::digest::{Digest, Hasher};
 use crate::limits::BLOCK_BYTES_DEFAULT;
 use crate::manifest::{ImageInfo, Manifest, Profile, Role, Segment, SegmentKind, Table};
 use crate::sidecar;
 use crate::signer::Signer;
+use crate::state::StateHeader;
 use crate::tree::RootBuilder;
 
 /// Bytes copied at once; at least the largest block.
@@ -134,13 +135,18 @@ impl Build {
         match signer {
             None if self.profile == Profile::Release => return Err(BuildError::Unsigned),
             None => {}
-            Some(signer) => signer.public_key().trust(self.profile).map_err(BuildError::Key)?,
+            Some(signer) => signer
+                .public_key()
+                .trust(self.profile)
+                .map_err(BuildError::Key)?,
         }
         let blocks = sidecar::path_of(manifest);
         let mut names = BTreeSet::new();
         for path in [image, manifest, signature, &blocks] {
             if !names.insert(path) {
-                return Err(BuildError::SameFile { path: path.to_owned() });
+                return Err(BuildError::SameFile {
+                    path: path.to_owned(),
+                });
             }
         }
         let scratch = folder_of(image);
@@ -152,7 +158,9 @@ impl Build {
             let input = Input::open(kind, path, self.mtime, scratch)?;
             let outputs = [image, manifest, signature, &blocks];
             if let Some(same) = outputs.into_iter().find(|output| input.is(output)) {
-                return Err(BuildError::SameFile { path: same.to_owned() });
+                return Err(BuildError::SameFile {
+                    path: same.to_owned(),
+                });
             }
             inputs.push(input);
         }
@@ -160,7 +168,10 @@ impl Build {
         let written = self.write_image(&inputs, &mut output, image, progress)?;
         let raw = written.manifest.encode();
         Manifest::parse(&raw).map_err(BuildError::Format)?;
-        let signed = signer.map(|signer| signer.sign(&raw)).transpose().map_err(BuildError::Signer)?;
+        let signed = signer
+            .map(|signer| signer.sign(&raw))
+            .transpose()
+            .map_err(BuildError::Signer)?;
         let mut small = vec![Output::of(&blocks, &sidecar::to_bytes(&written.blocks))?];
         if let Some(signed) = &signed {
             small.push(Output::of(signature, signed)?);
@@ -189,17 +200,27 @@ impl Build {
         path: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Written, BuildError> {
-        let header = state::header(self.state_bytes);
-        let mut sizes: Vec<_> = inputs.iter().map(|input| (input.kind, input.size)).collect();
+        let header = StateHeader {
+            partition_bytes: self.state_bytes,
+        }
+        .encode();
+        let mut sizes: Vec<_> = inputs
+            .iter()
+            .map(|input| (input.kind, input.size))
+            .collect();
         sizes.push((SegmentKind::State, u64::try_from(header.len()).unwrap_or(0)));
-        let layout =
-            lay_out(&sizes, self.table, self.state_bytes).map_err(BuildError::Format)?;
+        let layout = lay_out(&sizes, self.table, self.state_bytes).map_err(BuildError::Format)?;
         let total = layout.image_bytes;
         let file = output.file();
-        file.set_len(total).map_err(BuildError::io("extend", path))?;
+        file.set_len(total)
+            .map_err(BuildError::io("extend", path))?;
         let mut done = 0;
         let mut found: Vec<(Place, Hashed)> = Vec::new();
-        for place in layout.places.iter().filter(|place| place.kind.role() != Role::Table) {
+        for place in layout
+            .places
+            .iter()
+            .filter(|place| place.kind.role() != Role::Table)
+        {
             let mut hashing = Hashing::new(self.block_size);
             match inputs.iter().find(|input| input.kind == place.kind) {
                 Some(input) => {
@@ -218,10 +239,16 @@ impl Build {
             found.push((*place, hashing.finish()));
         }
         if self.table == Table::Gpt {
-            let partitions: Vec<_> =
-                found.iter().map(|(place, hashed)| (*place, hashed.sha256)).collect();
+            let partitions: Vec<_> = found
+                .iter()
+                .map(|(place, hashed)| (*place, hashed.sha256))
+                .collect();
             gpt::write(file, &self.board, &partitions)?;
-            for place in layout.places.iter().filter(|place| place.kind.role() == Role::Table) {
+            for place in layout
+                .places
+                .iter()
+                .filter(|place| place.kind.role() == Role::Table)
+            {
                 let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
                 file.read_exact_at(&mut bytes, place.offset)
                     .map_err(BuildError::io("read", path))?;
@@ -260,7 +287,10 @@ impl Build {
             },
             segments,
         };
-        let blocks = found.into_iter().flat_map(|(_, hashed)| hashed.blocks).collect();
+        let blocks = found
+            .into_iter()
+            .flat_map(|(_, hashed)| hashed.blocks)
+            .collect();
         Ok(Written { manifest, blocks })
     }
 }
@@ -313,7 +343,7 @@ impl Hashing {
     }
 
     fn end_block(&mut self) {
-        let digest = std::mem::replace(&mut self.block, Digest::hasher()).finish();
+        let digest = std::mem::take(&mut self.block).finish();
         self.root.push(&digest);
         self.blocks.push(digest);
         self.in_block = 0;
@@ -324,7 +354,11 @@ impl Hashing {
             self.end_block();
         }
         let (root, _) = self.root.finish();
-        Hashed { sha256: self.whole.finish(), root, blocks: self.blocks }
+        Hashed {
+            sha256: self.whole.finish(),
+            root,
+            blocks: self.blocks,
+        }
     }
 }
 
@@ -345,14 +379,19 @@ fn copy(
         match input.file.read_exact_at(chunk, at) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let path = input.path.clone();
-                return Err(BuildError::Changed { segment: input.kind.as_str(), path });
+                return Err(BuildError::Changed {
+                    segment: input.kind.as_str(),
+                    path,
+                });
             }
             other => other.map_err(BuildError::io("read", &input.path))?,
         }
         hashing.update(chunk);
         let to = place.offset.saturating_add(at);
         if chunk.iter().any(|byte| *byte != 0) {
-            image.write_all_at(chunk, to).map_err(BuildError::io("write", path))?;
+            image
+                .write_all_at(chunk, to)
+                .map_err(BuildError::io("write", path))?;
         }
         at = at.saturating_add(u64::try_from(chunk.len()).unwrap_or(0));
         wrote(place.offset.saturating_add(at));

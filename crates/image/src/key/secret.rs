@@ -6,10 +6,10 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::Signer as _;
-use ed25519_dalek::pkcs8::spki::der::zeroize::Zeroizing;
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use ed25519_dalek::pkcs8::KeypairBytes;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::spki::der::zeroize::Zeroizing;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 
 use crate::key::{KeyError, PublicKey};
 use crate::limits::{KEY_FILE_BYTES_MAX, SIGNATURE_BYTES};
@@ -75,16 +75,27 @@ impl SigningKey {
     /// # Errors
     /// When it is none, when others than its owner can read the file, or it cannot be read.
     pub fn read(path: &Path) -> Result<Self, SecretKeyError> {
-        let failed = |op| move |source| SecretKeyError::Io { op, path: path.to_owned(), source };
+        let failed = |op| {
+            move |source| SecretKeyError::Io {
+                op,
+                path: path.to_owned(),
+                source,
+            }
+        };
         let file = File::open(path).map_err(failed("open"))?;
         let found = file.metadata().map_err(failed("look at"))?;
         let mode = found.mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(SecretKeyError::Exposed { path: path.to_owned(), mode });
+            return Err(SecretKeyError::Exposed {
+                path: path.to_owned(),
+                mode,
+            });
         }
         let mut text = Zeroizing::new(String::new());
         let limit = u64::try_from(KEY_FILE_BYTES_MAX).unwrap_or(0);
-        let none = || SecretKeyError::NotPrivate { path: path.to_owned() };
+        let none = || SecretKeyError::NotPrivate {
+            path: path.to_owned(),
+        };
         match file.take(limit).read_to_string(&mut text) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(none()),
             Err(error) => return Err(failed("read")(error)),
@@ -105,7 +116,10 @@ impl SigningKey {
     /// # Errors
     /// When the file exists or cannot be written; then none is left behind.
     pub fn write_new(&self, path: &Path) -> Result<(), SecretKeyError> {
-        let pair = KeypairBytes { secret_key: self.secret.to_bytes(), public_key: None };
+        let pair = KeypairBytes {
+            secret_key: self.secret.to_bytes(),
+            public_key: None,
+        };
         let pem = pair
             .to_pkcs8_pem(LineEnding::LF)
             .map_err(|error| SecretKeyError::Io {
@@ -121,10 +135,18 @@ impl SigningKey {
     /// # Errors
     /// When the file exists or cannot be written; then none is left behind.
     pub fn write_public_new(&self, path: &Path) -> Result<(), SecretKeyError> {
-        let pem = self.secret.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| {
-            let source = io::Error::other(error.to_string());
-            SecretKeyError::Io { op: "encode", path: path.to_owned(), source }
-        })?;
+        let pem = self
+            .secret
+            .verifying_key()
+            .to_public_key_pem(LineEnding::LF)
+            .map_err(|error| {
+                let source = io::Error::other(error.to_string());
+                SecretKeyError::Io {
+                    op: "encode",
+                    path: path.to_owned(),
+                    source,
+                }
+            })?;
         write_new(path, pem.as_bytes(), 0o644)
     }
 
@@ -146,11 +168,23 @@ impl std::fmt::Debug for SigningKey {
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), SecretKeyError> {
-    let failed = |op| move |source| SecretKeyError::Io { op, path: path.to_owned(), source };
-    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let failed = |op| {
+        move |source| SecretKeyError::Io {
+            op,
+            path: path.to_owned(),
+            source,
+        }
+    };
+    let opened = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path);
     let mut file = match opened {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(SecretKeyError::Exists { path: path.to_owned() });
+            return Err(SecretKeyError::Exists {
+                path: path.to_owned(),
+            });
         }
         other => other.map_err(failed("create"))?,
     };

@@ -2,14 +2,18 @@
 //!
 //! `docs/provisioning/protocol.md`, "Sessions" and "A transfer".
 
+mod answers;
 mod assembly;
+mod commands;
 mod config;
 mod desk;
 mod digests;
+mod door;
 mod event;
 mod finish;
 mod offer;
 mod request;
+mod session;
 mod state;
 mod survey;
 mod transfer;

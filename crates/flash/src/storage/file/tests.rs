@@ -285,3 +285,18 @@ fn a_gap_is_zeroed_and_holes_stay_holes() {
     assert_eq!(found.len(), big);
     assert!(found.blocks() * 512 < 1 << 20, "{} blocks", found.blocks());
 }
+
+#[test]
+fn in_place_an_interrupted_repair_of_the_same_image_is_not_taken_for_done() {
+    let place = Place::with_old(Layout::InPlace);
+    let mut store = place.open();
+    begin(&mut store, OLD, true);
+    let bytes = vec![1; 100];
+    store.serve(Request::Write { offset: 0, bytes });
+    drop(store);
+    let found = status(&mut place.open());
+    assert_eq!(
+        (found.installed, found.interrupted.as_deref()),
+        (None, Some(OLD))
+    );
+}

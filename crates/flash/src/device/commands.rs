@@ -1,0 +1,141 @@
+//! What a host may ask for, and when.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use core::time::Duration;
+
+use nx_image::limits::SEGMENTS_MAX;
+use nx_image::manifest::Manifest;
+
+use crate::device::desk::Purpose;
+use crate::device::event::Event;
+use crate::device::offer::{Incoming, Refused, offer_len};
+use crate::device::request::Request;
+use crate::device::session::{Reboot, Stage};
+use crate::device::state::Device;
+use crate::device::transfer::say;
+use crate::device::verify::Verify;
+use crate::limits::BUSY_EVERY;
+use crate::time::Instant;
+use crate::wire::{DeviceInfo, FromDevice, FromHost, RejectCode};
+
+/// Segments that may be asked for and not answered yet; a manifest has no more.
+const ASKED_MAX: usize = SEGMENTS_MAX;
+/// How long the answer to `REBOOT` may take to arrive before the device restarts anyway.
+pub(super) const REBOOT_AFTER: Duration = Duration::from_secs(1);
+
+impl Device {
+    pub(super) fn message(&mut self, message: FromHost, now: Instant) -> Result<(), Refused> {
+        let info = self.info();
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let state = |what: &str| Err((RejectCode::State, what.to_string()));
+        match (message, &mut session.stage) {
+            (FromHost::Info, _) => {
+                say(&mut session.channel, &FromDevice::Info(info));
+                Ok(())
+            }
+            (FromHost::Offer { bytes, flags }, stage) => {
+                if matches!(stage, Stage::Transfer(transfer) if transfer.finish.is_some()) {
+                    return state("an offer while the image before is being installed");
+                }
+                let detail = || (RejectCode::Limit, format!("an offer of {bytes} bytes"));
+                let len = offer_len(bytes).ok_or_else(detail)?;
+                self.desk.forget();
+                if let Stage::Transfer(transfer) = stage {
+                    transfer.abandon(&mut self.desk);
+                }
+                session.busy_at = None;
+                *stage = Stage::Offered {
+                    flags,
+                    incoming: Incoming::with_len(len),
+                };
+                Ok(())
+            }
+            (FromHost::Write { segment }, Stage::Transfer(transfer)) => {
+                if transfer.finish.is_some() {
+                    return state("WRITE while the image is being installed");
+                }
+                if transfer.asked.len() >= ASKED_MAX {
+                    let detail = format!("more than {ASKED_MAX} segments asked for at once");
+                    return Err((RejectCode::Limit, detail));
+                }
+                let found = transfer.offer.manifest.segment(&segment);
+                let index = found.and_then(|(index, _)| u8::try_from(index).ok());
+                let unknown = || (RejectCode::Address, format!("no segment {segment}"));
+                transfer.ask(index.ok_or_else(unknown)?);
+                Ok(())
+            }
+            (FromHost::Done { manifest }, Stage::Transfer(transfer)) => {
+                if manifest != transfer.offer.digest {
+                    let detail = format!("accepted {}, done {manifest}", transfer.offer.digest);
+                    return Err((RejectCode::OtherManifest, detail));
+                }
+                if transfer.surveyed < transfer.map.segment_count() {
+                    return state("DONE before WRITE was answered for every segment");
+                }
+                transfer.done(&mut session.channel, &mut self.desk);
+                Ok(())
+            }
+            (FromHost::Write { .. } | FromHost::Done { .. }, _) => state("no manifest is accepted"),
+            (FromHost::Verify, Stage::Idle) => {
+                let nothing = || (RejectCode::NothingInstalled, String::new());
+                let raw = self.status.installed.as_deref().ok_or_else(nothing)?;
+                let manifest = Manifest::parse(raw)
+                    .map_err(|error| (RejectCode::Storage, error.to_string()))?;
+                session.stage = Stage::Verifying(Verify::new(raw, manifest, &mut self.desk));
+                session.busy_at = Some(now.after(BUSY_EVERY));
+                Ok(())
+            }
+            (FromHost::Verify, _) => state("VERIFY in the middle of something else"),
+            (FromHost::Reboot { target }, _) => {
+                session.reboot = Some(Reboot {
+                    target,
+                    at: now.after(REBOOT_AFTER),
+                    told: false,
+                });
+                self.desk.ask(Request::SetBoot(target), Purpose::Boot);
+                Ok(())
+            }
+            (FromHost::Abort { reason }, _) => {
+                self.farewell();
+                self.end(Some(Event::Ended(reason)));
+                Ok(())
+            }
+        }
+    }
+
+    /// The host's farewell is acknowledged before the session is forgotten.
+    pub(super) fn farewell(&mut self) {
+        if let Some(session) = &mut self.session {
+            self.last_words.clear();
+            session.channel.urge();
+            session
+                .channel
+                .poll_control(session.last_heard, &mut self.last_words);
+        }
+    }
+
+    pub(super) fn info(&self) -> DeviceInfo {
+        let installed = self.status.installed.as_deref();
+        let version = installed.and_then(|raw| Manifest::parse(raw).ok());
+        DeviceInfo {
+            agent: self.config.agent.clone(),
+            board: self.config.board.clone().unwrap_or_default(),
+            profile: self.config.profile,
+            boot: self.config.boot,
+            installed: installed.map(Manifest::digest_of),
+            installed_version: version.map(|m| m.image.image_version).unwrap_or_default(),
+            staged: self.status.staged,
+            capacity: self.status.capacity,
+            layout: self.status.layout.clone(),
+            keys: self
+                .config
+                .keys
+                .iter()
+                .map(|key| key.fingerprint().to_string())
+                .collect(),
+        }
+    }
+}

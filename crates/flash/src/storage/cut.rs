@@ -44,7 +44,7 @@ mod armed {
                 io::Error::other("power cut"),
             )),
             Some(left) => {
-                LEFT.set(Some(left - 1));
+                LEFT.set(left.checked_sub(1));
                 Ok(())
             }
         }

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{flash, reset};
+use crate::commands::{demo, flash, reset};
 use crate::error::NxError;
 use crate::exit::Exit;
 use crate::output::{Outcome, Ui};
@@ -22,6 +22,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  nx demo                                   the whole path, without hardware
   nx flash ports                            what is there to flash over
   nx reset factory --state DIR --dry-run    what a factory reset would remove
 
@@ -32,6 +33,7 @@ Exit:      0 done, 2 usage, 3 refused, 4 something is missing, 5 device or link 
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Flash(flash::FlashArgs),
     Reset(reset::ResetArgs),
 }
@@ -46,6 +48,7 @@ pub fn run() -> ExitCode {
         Ok(cli) => {
             let mut ui = Ui::stdio(cli.json);
             let result = match &cli.command {
+                Command::Demo(args) => demo::run(args, &mut ui),
                 Command::Flash(args) => flash::run(args, &mut ui),
                 Command::Reset(args) => reset::run(args, &mut ui),
             };

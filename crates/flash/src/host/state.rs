@@ -395,7 +395,8 @@ impl Host {
 
 /// The wait after this one.
 fn later(wait: Duration) -> Duration {
-    (wait.saturating_mul(3) / 2).min(HELLO_EVERY_MAX)
+    let half_more = wait.saturating_mul(3).checked_div(2);
+    half_more.unwrap_or(HELLO_EVERY_MAX).min(HELLO_EVERY_MAX)
 }
 
 fn add_channel(progress: &mut Progress, channel: &Channel) {
@@ -570,4 +571,8 @@ impl Host {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the tests' own small numbers"
+)]
 mod tests;

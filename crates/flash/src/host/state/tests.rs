@@ -161,11 +161,11 @@ impl Bench {
         let (frame, len) = Frame::parse(bytes).unwrap();
         assert_eq!(len, bytes.len());
         let kind = Kind::from_number(frame.kind).unwrap();
-        if let Some((dropped, left @ 1..)) = &mut self.drop {
-            if *dropped == kind {
-                *left -= 1;
-                return;
-            }
+        if let Some((dropped, left @ 1..)) = &mut self.drop
+            && *dropped == kind
+        {
+            *left -= 1;
+            return;
         }
         if frame.session != self.peer.session() {
             return;

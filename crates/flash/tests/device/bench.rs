@@ -416,4 +416,10 @@ impl<S: Store> Bench<S> {
         let ack = self.peer.as_ref().unwrap().peer_grant();
         (ack.received_blocks, ack.durable_blocks)
     }
+
+    /// The window that the device grants, in bytes.
+    pub(crate) fn window(&mut self) -> u32 {
+        self.grant();
+        self.peer.as_ref().unwrap().peer_grant().window
+    }
 }

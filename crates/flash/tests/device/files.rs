@@ -305,6 +305,24 @@ fn in_place_the_installed_image_sent_again_is_not_written_again() {
     );
 }
 
+#[test]
+fn rubbish_between_the_segments_of_the_installed_image_is_cleared_without_sending_a_block() {
+    let image = Image::plain(1);
+    let gap = image.manifest.segments[0].end() as usize + 5;
+    for layout in [Layout::File, Layout::InPlace] {
+        let place = Place::new();
+        let mut config = place.config();
+        config.layout = Some(layout);
+        let mut bench = Bench::new(FileStore::open(&config).unwrap());
+        bench.send(&image, NOTHING);
+        let mut disk = place.target();
+        disk[gap] = 1;
+        fs::write(place.path("disk.img"), &disk).unwrap();
+        assert_eq!(bench.send(&image, NOTHING), 0);
+        assert_eq!(place.target(), image.bytes, "{layout:?}");
+    }
+}
+
 /// A small file system of its own, if this process may mount one.
 struct Small(PathBuf);
 

@@ -478,3 +478,16 @@ fn stopping_makes_durable_what_came() {
     };
     assert_eq!(status.staged, Some(image.digest()));
 }
+
+#[test]
+fn two_of_the_largest_blocks_always_fit_the_window() {
+    let mut bench = Bench::new(MemoryStore::new());
+    let image = Image::of(&[(SegmentKind::Rootfs, noise(1_000, 1))])
+        .sign(|manifest| manifest.image.block_size = 1 << 20);
+    bench.hello();
+    let needs = bench.begin(&image, NOTHING);
+    assert_eq!(bench.window(), 2 << 20);
+    bench.fill(&image, &needs);
+    bench.done(&image);
+    assert_eq!(bench.store.installed().unwrap(), image.bytes);
+}

@@ -52,7 +52,8 @@ fn rows(info: &DeviceInfo) -> Vec<(&'static str, String)> {
         }
         None => "nothing".to_owned(),
     };
-    let staged = match info.staged {
+    // What is staged of the image that is installed by now is no transfer to go on with.
+    let staged = match info.staged.filter(|_| info.staged != info.installed) {
         Some(digest) => format!("an interrupted transfer of manifest {digest}"),
         None => none(),
     };

@@ -63,7 +63,12 @@ Examples:
 
 pub(crate) fn run(args: &SendArgs, ui: &mut Ui) -> Ran {
     // A wrong port is told before a large image is read.
-    args.port.spec()?;
+    let spec = args.port.spec()?;
+    if spec.scheme == "loopback" && args.keys.is_empty() {
+        let text =
+            "the device behind `loopback:` trusts the keys given with --pub, and none is given";
+        return Err(NxError::new(Reason::UsageArguments, text).hint("`--pub KEY`"));
+    }
     let interrupt = Interrupt::watch()?;
     let keys = keys::read(&args.keys)?;
     let signed = SignedManifest::open(&args.manifest, args.sig.as_deref(), &keys)?;

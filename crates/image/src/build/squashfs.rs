@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use backhand::compression::Compressor;
@@ -50,7 +50,8 @@ const fn packed(rdev: u64) -> u32 {
 }
 
 fn read_back(tree: &Tree, out: &File) -> Result<(), BuildError> {
-    let file = out.try_clone().map_err(BuildError::encode(WHAT))?;
+    let mut file = out.try_clone().map_err(BuildError::encode(WHAT))?;
+    file.rewind().map_err(BuildError::encode(WHAT))?;
     let reader =
         FilesystemReader::from_reader(BufReader::new(file)).map_err(BuildError::encode(WHAT))?;
     let mut found: BTreeMap<PathBuf, _> = reader

@@ -35,6 +35,8 @@ pub mod signer;
 pub mod verify;
 
 mod hex;
+#[cfg(feature = "std")]
+mod scan;
 
 pub use digest::{Digest, Hasher};
 pub use key::{Fingerprint, KeyError, PublicKey};

@@ -1,59 +1,149 @@
 //! The block digests of an image, in a file beside its manifest: `OS.blocks` for `OS.json`.
 //!
 //! It is not signed and need not be: it proves itself against the block roots in the manifest,
-//! and is of use only where it does. With it a verification names the first bad block.
-//! `docs/decisions/0004-block-digests-sidecar.md`.
+//! and is of use only where it does. With it a verification names the first bad block, and what
+//! happened to it. `docs/decisions/0004-block-digests-sidecar.md`.
+//!
+//! First the digests of all blocks of all segments, in order, 32 bytes each; then, in the same
+//! order, the CRC-32 (IEEE) of each block, 4 bytes little-endian. The checksums are proven by
+//! nothing: they are a hint to where a block differs, and the digest has to confirm it.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::manifest::Manifest;
 use crate::tree::RootBuilder;
 
+/// Bytes in the file for each block.
+const BLOCK_ENTRY_BYTES: u64 = 32 + 4;
+
 /// Where the block digests of the image with this manifest are.
 pub fn path_of(manifest: &Path) -> PathBuf {
     manifest.with_extension("blocks")
 }
 
-/// The file's content: the digests of all blocks of all segments, in order, 32 bytes each.
-pub fn to_bytes(digests: &[Digest]) -> Vec<u8> {
-    digests
-        .iter()
-        .flat_map(|digest| digest.as_bytes().iter().copied())
-        .collect()
+/// The blocks of one segment.
+#[derive(Clone, Debug)]
+pub struct SegmentBlocks {
+    digests: Vec<Digest>,
+    checksums: Vec<u32>,
+    block_size: usize,
+    filled: usize,
+    checksum: crc32fast::Hasher,
 }
 
-/// Reads the block digests of every segment, if the file is there and proves itself.
-pub fn read(path: &Path, manifest: &Manifest) -> Option<Vec<Vec<Digest>>> {
-    let block_size = manifest.image.block_size;
-    let blocks = |segment: &crate::manifest::Segment| u64::from(segment.block_count(block_size));
-    let total = manifest
-        .segments
-        .iter()
-        .map(blocks)
-        .fold(0_u64, u64::saturating_add);
-    let expected = total.checked_mul(u64::try_from(Digest::BYTES).ok()?)?;
-    let mut file = File::open(path).ok()?;
-    if file.metadata().ok()?.len() != expected {
-        return None;
-    }
-    let mut proven = Vec::with_capacity(manifest.segments.len());
-    for segment in &manifest.segments {
-        let mut digests = Vec::with_capacity(usize::try_from(blocks(segment)).ok()?);
-        let mut root = RootBuilder::new();
-        for _ in 0..segment.block_count(block_size) {
-            let mut bytes = [0; Digest::BYTES];
-            file.read_exact(&mut bytes).ok()?;
-            let digest = Digest::from_bytes(bytes);
-            root.push(&digest);
-            digests.push(digest);
+impl SegmentBlocks {
+    pub(crate) fn new(block_size: u32) -> Self {
+        Self {
+            digests: Vec::new(),
+            checksums: Vec::new(),
+            block_size: usize::try_from(block_size).unwrap_or(usize::MAX).max(1),
+            filled: 0,
+            checksum: crc32fast::Hasher::new(),
         }
-        if root.finish().0 != segment.block_root {
+    }
+
+    /// Digests of the blocks, in order.
+    pub fn digests(&self) -> &[Digest] {
+        &self.digests
+    }
+
+    /// CRC-32 of the blocks, in order: as many as there are digests.
+    pub fn checksums(&self) -> &[u32] {
+        &self.checksums
+    }
+
+    pub(crate) fn push_digest(&mut self, digest: Digest) {
+        self.digests.push(digest);
+    }
+
+    /// Takes the segment's next bytes.
+    pub(crate) fn update_checksums(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.block_size.saturating_sub(self.filled);
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.checksum.update(now);
+            self.filled = self.filled.saturating_add(now.len());
+            if self.filled == self.block_size {
+                self.finish_checksums();
+            }
+            bytes = rest;
+        }
+    }
+
+    /// Ends a block that is short.
+    pub(crate) fn finish_checksums(&mut self) {
+        if self.filled > 0 {
+            self.checksums
+                .push(std::mem::take(&mut self.checksum).finalize());
+            self.filled = 0;
+        }
+    }
+}
+
+/// The blocks of an image.
+#[derive(Clone, Debug)]
+pub struct BlockTable {
+    segments: Vec<SegmentBlocks>,
+}
+
+impl BlockTable {
+    pub(crate) fn new(segments: Vec<SegmentBlocks>) -> Self {
+        Self { segments }
+    }
+
+    /// The blocks of each segment, in the manifest's order.
+    pub fn segments(&self) -> &[SegmentBlocks] {
+        &self.segments
+    }
+
+    /// The file's content.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let digests = self.segments.iter().flat_map(SegmentBlocks::digests);
+        let checksums = self.segments.iter().flat_map(SegmentBlocks::checksums);
+        digests
+            .flat_map(|digest| *digest.as_bytes())
+            .chain(checksums.flat_map(|checksum| checksum.to_le_bytes()))
+            .collect()
+    }
+
+    /// Reads the file, if it is there and its digests give the block roots of `manifest`.
+    pub fn read(path: &Path, manifest: &Manifest) -> Option<Self> {
+        let block_size = manifest.image.block_size;
+        let counts = || manifest.segments.iter().map(|s| s.block_count(block_size));
+        let total = counts().map(u64::from).fold(0, u64::saturating_add);
+        let file = File::open(path).ok()?;
+        // Before anything is held for it: a manifest alone makes nobody allocate.
+        let found = file.metadata().ok()?;
+        if !found.is_file() || found.len() != total.checked_mul(BLOCK_ENTRY_BYTES)? {
             return None;
         }
-        proven.push(digests);
+        let mut file = BufReader::new(file);
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        for segment in &manifest.segments {
+            let mut blocks = SegmentBlocks::new(block_size);
+            let mut root = RootBuilder::new();
+            for _ in 0..segment.block_count(block_size) {
+                let mut bytes = [0; Digest::BYTES];
+                file.read_exact(&mut bytes).ok()?;
+                let digest = Digest::from_bytes(bytes);
+                root.push(&digest);
+                blocks.push_digest(digest);
+            }
+            if root.finish().0 != segment.block_root {
+                return None;
+            }
+            segments.push(blocks);
+        }
+        for (blocks, count) in segments.iter_mut().zip(counts()) {
+            for _ in 0..count {
+                let mut bytes = [0; 4];
+                file.read_exact(&mut bytes).ok()?;
+                blocks.checksums.push(u32::from_le_bytes(bytes));
+            }
+        }
+        Some(Self { segments })
     }
-    Some(proven)
 }

@@ -154,7 +154,7 @@ mod tests {
         for (at, want) in [
             (8, StateHeaderError::Version),
             (12, StateHeaderError::Contents),
-            (18, StateHeaderError::Contents),
+            (4_000, StateHeaderError::Contents),
             (100, StateHeaderError::Contents),
         ] {
             let mut bytes = HEADER.encode();
@@ -163,5 +163,12 @@ mod tests {
             bytes[4092..].copy_from_slice(&crc);
             assert_eq!(StateHeader::parse(&bytes), Err(want), "byte {at}");
         }
+        let small = StateHeader {
+            partition_bytes: 4_095,
+        };
+        assert_eq!(
+            StateHeader::parse(&small.encode()),
+            Err(StateHeaderError::Contents)
+        );
     }
 }

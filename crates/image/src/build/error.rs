@@ -43,6 +43,29 @@ pub enum BuildError {
         /// The file.
         path: PathBuf,
     },
+    /// An output lies in a directory that a segment is made from.
+    #[error("{} lies in {}, which is an input", path.display(), input.display())]
+    OutputInside {
+        /// The output.
+        path: PathBuf,
+        /// The directory.
+        input: PathBuf,
+    },
+    /// The state partition has an impossible length.
+    #[error("state partition of {got} bytes: it has to be a multiple of 1 MiB, of at most 256 GiB")]
+    StateSize {
+        /// The length that was asked for, in bytes.
+        got: u64,
+    },
+    /// Somebody wanted it to stop.
+    #[error("stopped")]
+    Stopped,
+    /// The signer made a signature that its own key does not verify.
+    #[error("what the signer gave is no signature by key {key}")]
+    WrongSignature {
+        /// The key.
+        key: crate::key::Fingerprint,
+    },
     /// What was written does not decode to the tree that it was made from.
     #[error("{segment}: read back, {path} {what}")]
     ReadBack {

@@ -11,21 +11,22 @@ use crate::manifest::{Role, SegmentKind};
 
 const WHAT: &str = "a partition table";
 
-/// Linux root (x86-64 and others alike: the image does not know the architecture): "Linux
-/// filesystem data".
+/// "Linux filesystem data": what the file systems are, for any tool that looks.
 const LINUX_DATA: [u8; 16] = guid(
     0x0fc6_3daf,
     0x8483,
     0x4772,
     [0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4],
 );
-/// "EFI system partition", so that firmware looks for a boot loader there.
-const EFI_SYSTEM: [u8; 16] = guid(
-    0xc12a_7328,
-    0xf81f,
-    0x11d2,
-    [0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b],
-);
+
+/// The type of a partition. What is no file system gets a type of its own, so that nothing takes
+/// raw bytes for one (an "EFI system partition" would have to be FAT).
+fn type_of(kind: SegmentKind) -> [u8; 16] {
+    match kind {
+        SegmentKind::Rootfs | SegmentKind::Pkgfs => LINUX_DATA,
+        other => derived(&[b"type", other.as_str().as_bytes()]),
+    }
+}
 
 /// A GUID as a disk holds it: the first three fields little-endian.
 const fn guid(a: u32, b: u16, c: u16, d: [u8; 8]) -> [u8; 16] {
@@ -56,18 +57,16 @@ fn derived(parts: &[&[u8]]) -> [u8; 16] {
     bytes
 }
 
-/// Writes both tables into the image. `digests` are those of the partitions' segments.
+/// Writes both tables into the image; each place comes with its segment's block root.
 pub(super) fn write(
     image: &mut File,
     board: &str,
     partitions: &[(Place, Digest)],
 ) -> Result<(), BuildError> {
-    let content: Vec<&[u8]> = partitions
-        .iter()
-        .map(|(_, digest)| digest.as_bytes().as_slice())
-        .collect();
     let mut parts: Vec<&[u8]> = vec![b"disk", board.as_bytes()];
-    parts.extend(&content);
+    for (place, digest) in partitions {
+        parts.extend([place.kind.as_str().as_bytes(), digest.as_bytes()]);
+    }
     let mut table =
         GPT::new_from(image, SECTOR_BYTES, derived(&parts)).map_err(BuildError::encode(WHAT))?;
     for (number, (place, digest)) in (1_u32..).zip(partitions) {
@@ -77,15 +76,10 @@ pub(super) fn write(
             Role::State => derived(&[b"state", board.as_bytes()]),
             _ => derived(&[b"partition", name.as_bytes(), digest.as_bytes()]),
         };
-        let partition_type = match place.kind {
-            SegmentKind::Bootloader => EFI_SYSTEM,
-            _ => LINUX_DATA,
-        };
         let sectors = place.region.div_ceil(SECTOR_BYTES);
         let first = place.offset.checked_div(SECTOR_BYTES).unwrap_or(0);
-        let slot = number;
-        table[slot] = GPTPartitionEntry {
-            partition_type_guid: partition_type,
+        table[number] = GPTPartitionEntry {
+            partition_type_guid: type_of(place.kind),
             unique_partition_guid: unique,
             starting_lba: first,
             ending_lba: first.saturating_add(sectors).saturating_sub(1),

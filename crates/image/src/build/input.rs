@@ -1,11 +1,13 @@
 //! What a segment is made from: one open file, watched for changes.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::BuildError;
 use super::tree::Tree;
+use super::writer::Build;
 use super::{cpio, squashfs};
 use crate::manifest::SegmentKind;
 
@@ -37,12 +39,12 @@ impl Input {
     pub(super) fn open(
         kind: SegmentKind,
         path: &Path,
-        mtime: u32,
+        build: &Build,
         scratch: &Path,
     ) -> Result<Self, BuildError> {
         let found = fs::metadata(path).map_err(BuildError::io("open", path))?;
         let file = if found.is_dir() {
-            Self::pack(kind, path, mtime, scratch)?
+            Self::pack(kind, path, build, scratch)?
         } else if found.is_file() {
             File::open(path).map_err(BuildError::io("open", path))?
         } else {
@@ -65,24 +67,39 @@ impl Input {
     fn pack(
         kind: SegmentKind,
         path: &Path,
-        mtime: u32,
+        build: &Build,
         scratch: &Path,
     ) -> Result<File, BuildError> {
         if !matches!(kind, SegmentKind::Rootfs | SegmentKind::Initrd) {
             let what = "is a directory; only rootfs and initrd are made from directories";
             return Err(refuse(kind, path, what));
         }
-        let tree = Tree::read(kind.as_str(), path)?;
+        let tree = Tree::read(kind.as_str(), path, build)?;
         if tree.entries.is_empty() {
             return Err(refuse(kind, path, "is an empty directory"));
         }
         let mut file =
             tempfile::tempfile_in(scratch).map_err(BuildError::io("create a file in", scratch))?;
         match kind {
-            SegmentKind::Rootfs => squashfs::write(&tree, mtime, &mut file)?,
-            _ => cpio::write(&tree, mtime, &mut file)?,
+            SegmentKind::Rootfs => squashfs::write(&tree, build.mtime, &mut file)?,
+            _ => cpio::write(&tree, build.mtime, &mut file)?,
         }
         Ok(file)
+    }
+
+    /// Reads bytes from it that were there when it was opened.
+    pub(super) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), BuildError> {
+        match self.file.read_exact_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.changed()),
+            other => other.map_err(BuildError::io("read", &self.path)),
+        }
+    }
+
+    fn changed(&self) -> BuildError {
+        BuildError::Changed {
+            segment: self.kind.as_str(),
+            path: self.path.clone(),
+        }
     }
 
     /// Whether this is the file that `path` names.
@@ -95,13 +112,7 @@ impl Input {
     pub(super) fn check_unchanged(&self) -> Result<(), BuildError> {
         match seen(&self.file) {
             Ok(now) if now == self.seen => Ok(()),
-            Ok(_) => {
-                let path = self.path.clone();
-                Err(BuildError::Changed {
-                    segment: self.kind.as_str(),
-                    path,
-                })
-            }
+            Ok(_) => Err(self.changed()),
             Err(error) => Err(BuildError::io("look at", &self.path)(error)),
         }
     }

@@ -1,10 +1,11 @@
 //! Where everything lies in an image.
 
 use crate::limits::IMAGE_BYTES_MAX;
-use crate::manifest::{ManifestError, SegmentKind, Table};
+use crate::manifest::{ManifestError, Role, SegmentKind, Table};
 
-/// Segments begin at multiples of this in an image with a partition table, in bytes.
-pub const GAP_ALIGN_BYTES: u64 = 1 << 20;
+/// Partitions begin and end at multiples of this in an image with a partition table, and the
+/// length of the state partition is one of them, in bytes.
+pub const SEGMENT_ALIGN_BYTES: u64 = 1 << 20;
 /// Segments begin at multiples of this in an image without one, in bytes.
 const BARE_ALIGN_BYTES: u64 = 4_096;
 /// Length of the state partition unless it is said, in bytes.
@@ -34,6 +35,15 @@ pub(super) struct Layout {
     pub(super) image_bytes: u64,
 }
 
+impl Layout {
+    /// The places of this role, in order.
+    pub(super) fn of_role(&self, role: Role) -> impl Iterator<Item = &Place> {
+        self.places
+            .iter()
+            .filter(move |place| place.kind.role() == role)
+    }
+}
+
 /// Lays out segments of these lengths; a state partition gets `state_bytes`.
 pub(super) fn lay_out(
     segments: &[(SegmentKind, u64)],
@@ -45,7 +55,7 @@ pub(super) fn lay_out(
         rule: "at most 256 GiB",
     };
     let align = match table {
-        Table::Gpt => GAP_ALIGN_BYTES,
+        Table::Gpt => SEGMENT_ALIGN_BYTES,
         Table::None => BARE_ALIGN_BYTES,
     };
     let mut places = Vec::new();
@@ -64,9 +74,8 @@ pub(super) fn lay_out(
         let offset = at.checked_next_multiple_of(align).ok_or_else(too_large)?;
         let region = match (kind, table) {
             (SegmentKind::State, _) => state_bytes.max(*size),
-            (_, Table::Gpt) => size
-                .checked_next_multiple_of(SECTOR_BYTES)
-                .ok_or_else(too_large)?,
+            // Whole units, so that the segment may grow a little where it is.
+            (_, Table::Gpt) => size.checked_next_multiple_of(align).ok_or_else(too_large)?,
             (_, Table::None) => *size,
         };
         places.push(Place {

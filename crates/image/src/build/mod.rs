@@ -3,6 +3,7 @@
 //! What it writes from a directory it reads back, decodes and compares with the tree before
 //! anything is signed. Outputs appear complete or not at all.
 
+mod compose;
 mod cpio;
 mod error;
 mod gpt;
@@ -14,5 +15,6 @@ mod tree;
 mod writer;
 
 pub use error::BuildError;
-pub use layout::{GAP_ALIGN_BYTES, STATE_BYTES_DEFAULT};
+pub use layout::{SEGMENT_ALIGN_BYTES, STATE_BYTES_DEFAULT};
+pub use tree::{HardLinks, Xattrs};
 pub use writer::{Build, Progress, Report};

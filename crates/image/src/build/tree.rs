@@ -1,14 +1,23 @@
 //! A directory as it goes into an image: sorted, and without what must not matter.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{llistxattr, llistxattr_query};
+use rustix::io::Errno;
+
 use super::error::BuildError;
+use super::writer::Build;
 use crate::digest::Digest;
 
 /// Entries in a tree, at most.
 const ENTRIES_MAX: usize = 1 << 20;
+/// Directories within directories, at most: the file system is written recursively.
+const DEPTH_MAX: usize = 128;
+/// The Linux kernel lists no more names of attributes (`XATTR_LIST_MAX`), in bytes.
+const XATTR_NAMES_BYTES_MAX: usize = 64 * 1024;
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,37 +49,74 @@ pub(super) struct Tree {
     pub(super) entries: Vec<Entry>,
 }
 
+/// What to do about a file that has several names in one directory tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HardLinks {
+    /// Nothing is built: an image does not keep that they are one file.
+    #[default]
+    Refuse,
+    /// Each name gets a copy.
+    Copy,
+}
+
+/// What to do about extended attributes, among them capabilities and access control lists.
+/// `security.selinux` is never looked at: the machine that builds sets it on every file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Xattrs {
+    /// Nothing is built: an image does not keep them.
+    #[default]
+    Refuse,
+    /// They are left out.
+    Drop,
+}
+
 impl Tree {
     /// Walks a directory and digests its files. Links are taken as links.
-    pub(super) fn read(segment: &'static str, root: &Path) -> Result<Self, BuildError> {
+    pub(super) fn read(
+        segment: &'static str,
+        root: &Path,
+        build: &Build,
+    ) -> Result<Self, BuildError> {
+        let found = fs::metadata(root).map_err(BuildError::io("look at", root))?;
+        let mut walk = Walk {
+            segment,
+            root,
+            device: found.dev(),
+            policy: (build.hard_links, build.xattrs),
+            linked: BTreeMap::new(),
+        };
         let mut entries = Vec::new();
-        let mut folders = vec![PathBuf::new()];
-        while let Some(folder) = folders.pop() {
+        let mut folders = vec![(PathBuf::new(), 1_usize)];
+        while let Some((folder, depth)) = folders.pop() {
+            build.check_stop()?;
             let path = root.join(&folder);
+            if depth > DEPTH_MAX {
+                let what = format!("lies more than {DEPTH_MAX} directories deep");
+                return Err(walk.refuse(&path, what));
+            }
             let listing = fs::read_dir(&path).map_err(BuildError::io("list", &path))?;
-            for found in listing {
-                let found = found.map_err(BuildError::io("list", &path))?;
-                let entry = entry(segment, root, &folder.join(found.file_name()))?;
+            // In one order, so that of several errors everybody sees the same one.
+            let mut names = listing
+                .map(|found| found.map(|found| found.file_name()))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(BuildError::io("list", &path))?;
+            names.sort();
+            for name in names {
+                let entry = walk.entry(&folder.join(name))?;
                 if entry.kind == Kind::Directory {
-                    folders.push(entry.path.clone());
+                    folders.push((entry.path.clone(), depth.saturating_add(1)));
                 }
                 entries.push(entry);
                 if entries.len() > ENTRIES_MAX {
-                    let what = format!("has over {ENTRIES_MAX} entries");
-                    return Err(BuildError::Input {
-                        segment,
-                        path: root.to_owned(),
-                        what,
-                    });
+                    return Err(walk.refuse(root, format!("has over {ENTRIES_MAX} entries")));
                 }
             }
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
-        let root_mode = mode(&fs::metadata(root).map_err(BuildError::io("look at", root))?);
         Ok(Self {
             segment,
             root: root.to_owned(),
-            root_mode,
+            root_mode: mode(&found),
             entries,
         })
     }
@@ -90,44 +136,104 @@ fn mode(found: &fs::Metadata) -> u16 {
     u16::try_from(found.mode() & 0o7777).unwrap_or(0)
 }
 
-fn entry(segment: &'static str, root: &Path, path: &Path) -> Result<Entry, BuildError> {
-    let full = root.join(path);
-    let refuse = |what: &str| BuildError::Input {
-        segment,
-        path: full.clone(),
-        what: what.to_owned(),
-    };
-    let found = fs::symlink_metadata(&full).map_err(BuildError::io("look at", &full))?;
-    let kind = found.file_type();
-    if path.to_str().is_none() {
-        return Err(refuse("has a name that is not UTF-8"));
+/// A walk through a directory.
+struct Walk<'a> {
+    segment: &'static str,
+    root: &'a Path,
+    /// The file system that it stays on.
+    device: u64,
+    policy: (HardLinks, Xattrs),
+    /// Files that have more names, and the first of them.
+    linked: BTreeMap<u64, PathBuf>,
+}
+
+impl Walk<'_> {
+    fn entry(&mut self, path: &Path) -> Result<Entry, BuildError> {
+        let full = self.root.join(path);
+        let found = fs::symlink_metadata(&full).map_err(BuildError::io("look at", &full))?;
+        let kind = found.file_type();
+        if path.to_str().is_none() {
+            return Err(self.refuse(&full, "has a name that is not UTF-8"));
+        }
+        if found.dev() != self.device {
+            return Err(self.refuse(&full, "is on another file system than the directory"));
+        }
+        if !kind.is_dir() && found.nlink() > 1 {
+            self.check_names(path, &full, found.ino())?;
+        }
+        self.check_xattrs(&full)?;
+        let kind = if kind.is_dir() {
+            Kind::Directory
+        } else if kind.is_file() {
+            let (size, sha256) = digest(&full)?;
+            Kind::File { size, sha256 }
+        } else if kind.is_symlink() {
+            let to = fs::read_link(&full).map_err(BuildError::io("read", &full))?;
+            if to.to_str().is_none() {
+                return Err(self.refuse(&full, "leads to a name that is not UTF-8"));
+            }
+            Kind::Symlink(to)
+        } else if kind.is_char_device() {
+            Kind::CharDevice(found.rdev())
+        } else if kind.is_block_device() {
+            Kind::BlockDevice(found.rdev())
+        } else if kind.is_fifo() {
+            Kind::Fifo
+        } else {
+            return Err(self.refuse(&full, "is a socket, which has no place in an image"));
+        };
+        Ok(Entry {
+            path: path.to_owned(),
+            mode: mode(&found),
+            kind,
+        })
     }
-    if !kind.is_dir() && found.nlink() > 1 {
-        return Err(refuse(
-            "has a second name (hard link), which images do not keep",
-        ));
+
+    /// Names outside of the tree do not matter: the image gets one file either way.
+    fn check_names(&mut self, path: &Path, full: &Path, inode: u64) -> Result<(), BuildError> {
+        match self.linked.insert(inode, path.to_owned()) {
+            Some(first) if self.policy.0 == HardLinks::Refuse => {
+                let first = first.display();
+                let what = format!("is the same file as {first}, which images do not keep");
+                Err(self.refuse(full, what))
+            }
+            _ => Ok(()),
+        }
     }
-    let kind = if kind.is_dir() {
-        Kind::Directory
-    } else if kind.is_file() {
-        let (size, sha256) = digest(&full)?;
-        Kind::File { size, sha256 }
-    } else if kind.is_symlink() {
-        Kind::Symlink(fs::read_link(&full).map_err(BuildError::io("read", &full))?)
-    } else if kind.is_char_device() {
-        Kind::CharDevice(found.rdev())
-    } else if kind.is_block_device() {
-        Kind::BlockDevice(found.rdev())
-    } else if kind.is_fifo() {
-        Kind::Fifo
-    } else {
-        return Err(refuse("is a socket, which has no place in an image"));
-    };
-    Ok(Entry {
-        path: path.to_owned(),
-        mode: mode(&found),
-        kind,
-    })
+
+    fn check_xattrs(&self, full: &Path) -> Result<(), BuildError> {
+        if self.policy.1 == Xattrs::Drop {
+            return Ok(());
+        }
+        let failed = |error: Errno| BuildError::io("list the attributes of", full)(error.into());
+        match llistxattr_query(full) {
+            // Or a file system that has none.
+            Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
+            other => other.map_err(failed)?,
+        };
+        let mut names = vec![0; XATTR_NAMES_BYTES_MAX];
+        let len = llistxattr(full, names.as_mut_slice()).map_err(failed)?;
+        let names = names.get(..len).unwrap_or_default();
+        let kept = names
+            .split(|byte| *byte == 0)
+            .find(|name| !name.is_empty() && *name != b"security.selinux");
+        match kept {
+            Some(name) => {
+                let name = String::from_utf8_lossy(name);
+                let what = format!("has the attribute {name}, which images do not keep");
+                Err(self.refuse(full, what))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn refuse(&self, path: &Path, what: impl Into<String>) -> BuildError {
+        BuildError::Input {
+            segment: self.segment,
+            path: path.to_owned(),
+            what: what.into(),
+        }
+    }
 }
 
 fn digest(path: &Path) -> Result<(u64, Digest), BuildError> {

@@ -1,26 +1,24 @@
 //! The builder: inputs in, image, manifest and signature out.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::compose::compose;
 use super::error::BuildError;
-use super::gpt;
 use super::input::Input;
-use super::layout::{Place, STATE_BYTES_DEFAULT, lay_out};
+use super::layout::{SEGMENT_ALIGN_BYTES, STATE_BYTES_DEFAULT};
 use super::outputs::{Output, folder_of};
-use crate::digest::{Digest, Hasher};
-use crate::limits::BLOCK_BYTES_DEFAULT;
-use crate::manifest::{ImageInfo, Manifest, Profile, Role, Segment, SegmentKind, Table};
+use super::tree::{HardLinks, Xattrs};
+use crate::digest::Digest;
+use crate::limits::{BLOCK_BYTES_DEFAULT, IMAGE_BYTES_MAX, SIGNATURE_BYTES};
+use crate::manifest::{ImageInfo, Manifest, Profile, SegmentKind, Table};
 use crate::sidecar;
 use crate::signer::Signer;
 use crate::state::StateHeader;
-use crate::tree::RootBuilder;
-
-/// Bytes copied at once; at least the largest block.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// What to build.
 #[derive(Clone, Debug)]
@@ -37,7 +35,7 @@ pub struct Build {
     pub block_size: u32,
     /// Whether the image gets a partition table.
     pub table: Table,
-    /// Length of the state partition in bytes.
+    /// Length of the state partition in bytes: a multiple of 1 MiB.
     pub state_bytes: u64,
     /// Time of everything that is made from a directory, in seconds since 1970.
     pub mtime: u32,
@@ -51,6 +49,12 @@ pub struct Build {
     pub rootfs: Option<PathBuf>,
     /// A package file system.
     pub pkgfs: Option<PathBuf>,
+    /// What to do about files with several names in a directory.
+    pub hard_links: HardLinks,
+    /// What to do about extended attributes in a directory.
+    pub xattrs: Xattrs,
+    /// Ends the build early, without a trace, once it is set.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 /// How far a build is.
@@ -65,7 +69,7 @@ pub enum Progress {
         /// Bytes in all.
         total: u64,
     },
-    /// So many of so many bytes of the image are digested.
+    /// So many of so many bytes of the image are read back and digested.
     Digesting {
         /// Bytes done.
         done: u64,
@@ -102,6 +106,9 @@ impl Build {
             initrd: None,
             rootfs: None,
             pkgfs: None,
+            hard_links: HardLinks::default(),
+            xattrs: Xattrs::default(),
+            stop: None,
         }
     }
 
@@ -117,10 +124,14 @@ impl Build {
         .filter_map(|(kind, path)| path.as_deref().map(|path| (kind, path)))
     }
 
-    /// Builds. The outputs replace older ones, each at once and only when all are complete.
+    /// Builds. The outputs replace older ones, each at once and only when all are complete; the
+    /// block digests go beside the manifest ([`sidecar::path_of`]). Without a signer, an older
+    /// signature is removed.
     ///
     /// # Errors
-    /// What is wrong with an input, an output or the signer; then no output has changed.
+    /// What is wrong with an input, an output or the signer; then no output has changed, unless
+    /// the operating system refused to rename one of several complete outputs. What then lies
+    /// there does not verify.
     pub fn write(
         &self,
         image: &Path,
@@ -140,39 +151,31 @@ impl Build {
                 .trust(self.profile)
                 .map_err(BuildError::Key)?,
         }
+        self.check_numbers()?;
         let blocks = sidecar::path_of(manifest);
-        let mut names = BTreeSet::new();
-        for path in [image, manifest, signature, &blocks] {
-            if !names.insert(path) {
-                return Err(BuildError::SameFile {
-                    path: path.to_owned(),
-                });
-            }
-        }
+        let outputs = [image, manifest, signature, &blocks];
+        self.check_names(&outputs)?;
         let scratch = folder_of(image);
         let mut inputs = Vec::new();
         for (kind, path) in self.inputs() {
             if path.is_dir() {
                 progress(Progress::Packing(kind));
             }
-            let input = Input::open(kind, path, self.mtime, scratch)?;
-            let outputs = [image, manifest, signature, &blocks];
+            let input = Input::open(kind, path, self, scratch)?;
             if let Some(same) = outputs.into_iter().find(|output| input.is(output)) {
                 return Err(BuildError::SameFile {
                     path: same.to_owned(),
                 });
             }
+            self.check_stop()?;
             inputs.push(input);
         }
         let mut output = Output::begin(image)?;
-        let written = self.write_image(&inputs, &mut output, image, progress)?;
-        let raw = written.manifest.encode();
+        let composed = compose(self, &inputs, &mut output, image, progress)?;
+        let raw = composed.manifest.encode();
         Manifest::parse(&raw).map_err(BuildError::Format)?;
-        let signed = signer
-            .map(|signer| signer.sign(&raw))
-            .transpose()
-            .map_err(BuildError::Signer)?;
-        let mut small = vec![Output::of(&blocks, &sidecar::to_bytes(&written.blocks))?];
+        let signed = signer.map(|signer| sign(signer, &raw)).transpose()?;
+        let mut small = vec![Output::of(&blocks, &composed.blocks.to_bytes())?];
         if let Some(signed) = &signed {
             small.push(Output::of(signature, signed)?);
         }
@@ -181,235 +184,107 @@ impl Build {
         for output in &small {
             output.sync()?;
         }
+        self.check_stop()?;
         // The manifest comes last: it never vouches for an image that is not there yet.
         output.commit()?;
+        if signed.is_none() {
+            // A signature of an older manifest would only be wrong for this one.
+            remove_stale(signature)?;
+        }
         for output in small {
             output.commit()?;
         }
         Ok(Report {
             manifest_digest: Manifest::digest_of(&raw),
-            manifest: written.manifest,
+            manifest: composed.manifest,
             signed_by: signer.map(|signer| signer.public_key().fingerprint()),
         })
     }
 
-    fn write_image(
-        &self,
-        inputs: &[Input],
-        output: &mut Output,
-        path: &Path,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Written, BuildError> {
-        let header = StateHeader {
+    /// What the manifest will say of the image, as far as that is known in advance.
+    pub(super) fn image_info(&self, size: u64, sha256: Digest) -> ImageInfo {
+        ImageInfo {
+            size,
+            sha256,
+            board: self.board.clone(),
+            profile: self.profile,
+            image_version: self.image_version.clone(),
+            rollback_index: self.rollback_index,
+            block_size: self.block_size,
+            table: self.table,
+        }
+    }
+
+    pub(super) fn state_header(&self) -> StateHeader {
+        StateHeader {
             partition_bytes: self.state_bytes,
         }
-        .encode();
-        let mut sizes: Vec<_> = inputs
-            .iter()
-            .map(|input| (input.kind, input.size))
-            .collect();
-        sizes.push((SegmentKind::State, u64::try_from(header.len()).unwrap_or(0)));
-        let layout = lay_out(&sizes, self.table, self.state_bytes).map_err(BuildError::Format)?;
-        let total = layout.image_bytes;
-        let file = output.file();
-        file.set_len(total)
-            .map_err(BuildError::io("extend", path))?;
-        let mut done = 0;
-        let mut found: Vec<(Place, Hashed)> = Vec::new();
-        for place in layout
-            .places
-            .iter()
-            .filter(|place| place.kind.role() != Role::Table)
-        {
-            let mut hashing = Hashing::new(self.block_size);
-            match inputs.iter().find(|input| input.kind == place.kind) {
-                Some(input) => {
-                    copy(input, place, file, path, &mut hashing, &mut |bytes| {
-                        done = bytes;
-                        progress(Progress::Writing { done, total });
-                    })?;
-                    input.check_unchanged()?;
-                }
-                None => {
-                    hashing.update(&header);
-                    file.write_all_at(&header, place.offset)
-                        .map_err(BuildError::io("write", path))?;
-                }
-            }
-            found.push((*place, hashing.finish()));
-        }
-        if self.table == Table::Gpt {
-            let partitions: Vec<_> = found
-                .iter()
-                .map(|(place, hashed)| (*place, hashed.sha256))
-                .collect();
-            gpt::write(file, &self.board, &partitions)?;
-            for place in layout
-                .places
-                .iter()
-                .filter(|place| place.kind.role() == Role::Table)
-            {
-                let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
-                file.read_exact_at(&mut bytes, place.offset)
-                    .map_err(BuildError::io("read", path))?;
-                let mut hashing = Hashing::new(self.block_size);
-                hashing.update(&bytes);
-                found.push((*place, hashing.finish()));
-            }
-        }
-        found.sort_by_key(|(place, _)| place.offset);
-        let sha256 = digest_of_file(file, total, &mut |done| {
-            progress(Progress::Digesting { done, total });
-        })
-        .map_err(BuildError::io("read", path))?;
-        let segments = found
-            .iter()
-            .map(|(place, hashed)| Segment {
-                name: place.kind.as_str().to_owned(),
-                kind: place.kind,
-                role: place.kind.role(),
-                offset: place.offset,
-                size: place.size,
-                sha256: hashed.sha256,
-                block_root: hashed.root,
-            })
-            .collect();
-        let manifest = Manifest {
-            image: ImageInfo {
-                size: total,
-                sha256,
-                board: self.board.clone(),
-                profile: self.profile,
-                image_version: self.image_version.clone(),
-                rollback_index: self.rollback_index,
-                block_size: self.block_size,
-                table: self.table,
-            },
-            segments,
-        };
-        let blocks = found
-            .into_iter()
-            .flat_map(|(_, hashed)| hashed.blocks)
-            .collect();
-        Ok(Written { manifest, blocks })
     }
-}
 
-struct Written {
-    manifest: Manifest,
-    blocks: Vec<Digest>,
-}
-
-struct Hashed {
-    sha256: Digest,
-    root: Digest,
-    blocks: Vec<Digest>,
-}
-
-/// A segment's digest and its blocks', from bytes in any pieces.
-struct Hashing {
-    block_size: usize,
-    whole: Hasher,
-    block: Hasher,
-    in_block: usize,
-    blocks: Vec<Digest>,
-    root: RootBuilder,
-}
-
-impl Hashing {
-    fn new(block_size: u32) -> Self {
-        Self {
-            block_size: usize::try_from(block_size).unwrap_or(usize::MAX).max(1),
-            whole: Digest::hasher(),
-            block: Digest::hasher(),
-            in_block: 0,
-            blocks: Vec::new(),
-            root: RootBuilder::new(),
+    /// Whether the build is to go on.
+    pub(super) fn check_stop(&self) -> Result<(), BuildError> {
+        match &self.stop {
+            Some(stop) if stop.load(Ordering::Relaxed) => Err(BuildError::Stopped),
+            _ => Ok(()),
         }
     }
 
-    fn update(&mut self, mut bytes: &[u8]) {
-        self.whole.update(bytes);
-        while !bytes.is_empty() {
-            let room = self.block_size.saturating_sub(self.in_block);
-            let (now, rest) = bytes.split_at(room.min(bytes.len()));
-            self.block.update(now);
-            self.in_block = self.in_block.saturating_add(now.len());
-            if self.in_block == self.block_size {
-                self.end_block();
-            }
-            bytes = rest;
+    /// Refuses before the work what the manifest could not say after it.
+    fn check_numbers(&self) -> Result<(), BuildError> {
+        self.image_info(1, Digest::of(b""))
+            .check()
+            .map_err(BuildError::Format)?;
+        let aligned = self.state_bytes.is_multiple_of(SEGMENT_ALIGN_BYTES);
+        if !aligned || self.state_bytes == 0 || self.state_bytes > IMAGE_BYTES_MAX {
+            return Err(BuildError::StateSize {
+                got: self.state_bytes,
+            });
         }
+        Ok(())
     }
 
-    fn end_block(&mut self) {
-        let digest = std::mem::take(&mut self.block).finish();
-        self.root.push(&digest);
-        self.blocks.push(digest);
-        self.in_block = 0;
-    }
-
-    fn finish(mut self) -> Hashed {
-        if self.in_block > 0 {
-            self.end_block();
-        }
-        let (root, _) = self.root.finish();
-        Hashed {
-            sha256: self.whole.finish(),
-            root,
-            blocks: self.blocks,
-        }
-    }
-}
-
-/// Copies an input into its place; chunks of zeros stay holes.
-fn copy(
-    input: &Input,
-    place: &Place,
-    image: &File,
-    path: &Path,
-    hashing: &mut Hashing,
-    wrote: &mut dyn FnMut(u64),
-) -> Result<(), BuildError> {
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut at = 0_u64;
-    while at < place.size {
-        let want = usize::try_from(place.size.saturating_sub(at)).unwrap_or(CHUNK_BYTES);
-        let chunk = buffer.get_mut(..want.min(CHUNK_BYTES)).unwrap_or_default();
-        match input.file.read_exact_at(chunk, at) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                let path = input.path.clone();
-                return Err(BuildError::Changed {
-                    segment: input.kind.as_str(),
-                    path,
+    /// No output may be another output, or lie in a tree that is being read.
+    fn check_names(&self, outputs: &[&Path]) -> Result<(), BuildError> {
+        let mut names = BTreeSet::new();
+        for output in outputs {
+            let folder = folder_of(output);
+            let folder = fs::canonicalize(folder).map_err(BuildError::io("find", folder))?;
+            if !names.insert((folder.clone(), output.file_name())) {
+                return Err(BuildError::SameFile {
+                    path: (*output).to_owned(),
                 });
             }
-            other => other.map_err(BuildError::io("read", &input.path))?,
+            for (_, input) in self.inputs().filter(|(_, input)| input.is_dir()) {
+                let tree = fs::canonicalize(input).map_err(BuildError::io("find", input))?;
+                if folder.starts_with(&tree) {
+                    return Err(BuildError::OutputInside {
+                        path: (*output).to_owned(),
+                        input: input.to_owned(),
+                    });
+                }
+            }
         }
-        hashing.update(chunk);
-        let to = place.offset.saturating_add(at);
-        if chunk.iter().any(|byte| *byte != 0) {
-            image
-                .write_all_at(chunk, to)
-                .map_err(BuildError::io("write", path))?;
-        }
-        at = at.saturating_add(u64::try_from(chunk.len()).unwrap_or(0));
-        wrote(place.offset.saturating_add(at));
+        Ok(())
     }
-    Ok(())
 }
 
-fn digest_of_file(file: &File, len: u64, each: &mut dyn FnMut(u64)) -> io::Result<Digest> {
-    let mut hasher = Digest::hasher();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut at = 0_u64;
-    while at < len {
-        let want = usize::try_from(len.saturating_sub(at)).unwrap_or(CHUNK_BYTES);
-        let chunk = buffer.get_mut(..want.min(CHUNK_BYTES)).unwrap_or_default();
-        file.read_exact_at(chunk, at)?;
-        hasher.update(chunk);
-        at = at.saturating_add(u64::try_from(chunk.len()).unwrap_or(0));
-        each(at);
+/// Trusts no signer: what it gives has to verify with the key that it names.
+fn sign(signer: &dyn Signer, manifest: &[u8]) -> Result<[u8; SIGNATURE_BYTES], BuildError> {
+    let signature = signer.sign(manifest).map_err(BuildError::Signer)?;
+    let key = signer.public_key();
+    match key.verify(manifest, &signature) {
+        Ok(()) => Ok(signature),
+        Err(_) => Err(BuildError::WrongSignature {
+            key: key.fingerprint(),
+        }),
     }
-    Ok(hasher.finish())
+}
+
+fn remove_stale(signature: &Path) -> Result<(), BuildError> {
+    match fs::remove_file(signature) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(BuildError::io("remove", signature)(error))
+        }
+        _ => Ok(()),
+    }
 }

@@ -49,7 +49,7 @@ pub(super) fn manifest(manifest: &Manifest) -> Result<(), ManifestError> {
     table(image, segments)
 }
 
-fn image(image: &ImageInfo) -> Result<(), ManifestError> {
+pub(super) fn image(image: &ImageInfo) -> Result<(), ManifestError> {
     if image.size == 0 || image.size > IMAGE_BYTES_MAX {
         return Err(bounds("size", "1 byte to 256 GiB"));
     }

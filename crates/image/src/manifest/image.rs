@@ -83,6 +83,17 @@ pub struct ImageInfo {
     pub table: Table,
 }
 
+impl ImageInfo {
+    /// Whether the values are within the format's bounds, as far as that can be said without
+    /// the segments.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        check::image(self)
+    }
+}
+
 /// What kind of device an image is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Profile {

@@ -30,9 +30,15 @@ fn built() -> &'static (PathBuf, PathBuf) {
         if dir.ends_with("release") {
             build.arg("--release");
         }
-        build.arg("--target-dir").arg(&target).current_dir(env!("CARGO_MANIFEST_DIR"));
+        build
+            .arg("--target-dir")
+            .arg(&target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
         let status = build.status();
-        assert!(status.is_ok_and(|status| status.success()), "cannot build nx and flashd");
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "cannot build nx and flashd"
+        );
         (dir.join("nx"), dir.join("flashd"))
     })
 }

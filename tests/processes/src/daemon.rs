@@ -46,7 +46,11 @@ impl Flashd {
                 }
             });
         }
-        let mut flashd = Self { child, lines, seen: Vec::new() };
+        let mut flashd = Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        };
         flashd.wait_for("flashd: ready");
         flashd
     }

@@ -36,7 +36,11 @@ impl Ran {
 #[expect(clippy::panic, reason = "a test cannot go on without the program")]
 pub fn nx<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Ran {
     let mut command = Command::new(nx_path());
-    command.args(args).env_remove("NX_PORT").env_remove("NX_STATE").env("XDG_CONFIG_HOME", "/");
+    command
+        .args(args)
+        .env_remove("NX_PORT")
+        .env_remove("NX_STATE")
+        .env("XDG_CONFIG_HOME", "/");
     match command.output() {
         Ok(output) => Ran {
             code: output.status.code().unwrap_or(128),

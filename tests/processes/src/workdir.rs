@@ -56,7 +56,10 @@ fn unusable(error: &std::io::Error) -> ! {
 }
 
 /// Where `cargo xtask parts` has put the kernel and the other real inputs.
-#[expect(clippy::panic, reason = "the message is what tells the reader what to do")]
+#[expect(
+    clippy::panic,
+    reason = "the message is what tells the reader what to do"
+)]
 pub fn parts_dir() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/parts");
     let dir = std::env::var_os("NX_PARTS").map_or(default, PathBuf::from);

@@ -1,4 +1,5 @@
-use std::io::ErrorKind;
+use std::error::Error;
+use std::io::{self, ErrorKind};
 
 use nx_flash::capture::CaptureError;
 use nx_flash::host::Failure;
@@ -53,6 +54,9 @@ impl From<CaptureError> for NxError {
         match &error {
             E::NoMachine { .. } => Self::of(Reason::CaptureDamaged, &error)
                 .hint("a file that `--capture` of `nx flash send` or of `flashd` wrote"),
+            E::Unreadable { source, .. } if is_missing(&**source) => {
+                Self::of(Reason::CaptureNotFound, &error)
+            }
             E::Damaged { .. } | E::Unreadable { .. } => Self::of(Reason::CaptureDamaged, &error),
             E::Io { source, .. } => match source.kind() {
                 ErrorKind::NotFound => Self::of(Reason::CaptureNotFound, &error),
@@ -64,6 +68,18 @@ impl From<CaptureError> for NxError {
             _ => Self::of(Reason::InternalUnexpected, &error),
         }
     }
+}
+
+/// Whether what is behind an error is that there is no such file.
+fn is_missing(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return error.kind() == ErrorKind::NotFound;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Why a job on a device failed, as the user sees it.

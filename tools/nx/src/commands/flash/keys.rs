@@ -15,10 +15,14 @@ use crate::reason::Reason;
 /// # Errors
 /// A file that cannot be read or is no public key that may be used.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<PublicKey>, NxError> {
-    paths.iter().map(|path| key(path)).collect()
+    paths.iter().map(|path| one(path)).collect()
 }
 
-fn key(path: &Path) -> Result<PublicKey, NxError> {
+/// Reads a key.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn one(path: &Path) -> Result<PublicKey, NxError> {
     let shown = path.display();
     // One byte more than a key may have, so that the parser sees that there is more.
     let limit = u64::try_from(KEY_FILE_BYTES_MAX).unwrap_or(u64::MAX);

@@ -4,7 +4,7 @@ mod device_port;
 mod events;
 pub(crate) mod in_process;
 mod info;
-mod keys;
+pub(crate) mod keys;
 mod ports;
 mod reboot;
 mod replay;
@@ -16,6 +16,8 @@ use clap::{Args, Subcommand};
 
 use crate::cli::Ran;
 use crate::output::Ui;
+
+pub(crate) use send::size;
 
 /// Write an image to a device over any link, and look at what it holds
 #[derive(Debug, Args)]

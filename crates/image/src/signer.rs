@@ -1,11 +1,15 @@
 //! Who signs: a key in a file, or a command that has the key where we cannot see it.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use crate::key::{PublicKey, SigningKey};
 use crate::limits::SIGNATURE_BYTES;
+
+/// Bytes that are taken from a command: one more than it may give.
+const GIVEN_BYTES_MAX: u64 = SIGNATURE_BYTES as u64 + 1;
 
 /// Signs manifests.
 pub trait Signer: fmt::Debug {
@@ -44,7 +48,7 @@ pub enum SignerError {
     WrongSignature {
         /// The command.
         command: String,
-        /// Bytes that it gave.
+        /// Bytes that it gave; 65 stands for any larger number.
         got: usize,
         /// Fingerprint of the key that was named.
         key: String,
@@ -87,22 +91,34 @@ impl Signer for CommandSigner {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A command that does not read all of it fails by its signature.
-            let _ = stdin.write_all(manifest);
-        }
-        let output = child.wait_with_output().map_err(failed)?;
-        if !output.status.success() {
-            let (command, status) = (self.command.clone(), output.status.to_string());
-            return Err(SignerError::Refused { command, status });
-        }
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let mut given = Vec::new();
+        // Both pipes at once, so that neither side waits for the other.
+        let read = thread::scope(|scope| {
+            scope.spawn(move || {
+                // A command that does not read all of it fails by its signature.
+                let _ = stdin.map(|mut stdin| stdin.write_all(manifest));
+            });
+            // One byte more than a signature has; then the pipe closes, whatever would follow.
+            let read = stdout
+                .map(|stdout| stdout.take(GIVEN_BYTES_MAX).read_to_end(&mut given))
+                .transpose();
+            child.wait().and_then(|status| read.map(|_| status))
+        });
+        let status = read.map_err(failed)?;
         let wrong = || SignerError::WrongSignature {
             command: self.command.clone(),
-            got: output.stdout.len(),
+            got: given.len(),
             key: self.public_key.fingerprint().to_string(),
         };
-        let signature: [u8; SIGNATURE_BYTES] =
-            output.stdout.as_slice().try_into().map_err(|_| wrong())?;
+        if given.len() > SIGNATURE_BYTES {
+            return Err(wrong());
+        }
+        if !status.success() {
+            let (command, status) = (self.command.clone(), status.to_string());
+            return Err(SignerError::Refused { command, status });
+        }
+        let signature: [u8; SIGNATURE_BYTES] = given.as_slice().try_into().map_err(|_| wrong())?;
         self.public_key
             .verify(manifest, &signature)
             .map_err(|_| wrong())?;

@@ -91,3 +91,48 @@ pub(super) fn write(
     table.write_into(image).map_err(BuildError::encode(WHAT))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(guid: [u8; 16]) -> String {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = guid;
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        format!(
+            "{}-{}-{}-{}-{}",
+            hex(&[d, c, b, a]),
+            hex(&[f, e]),
+            hex(&[h, g]),
+            hex(&rest[..2]),
+            hex(&rest[2..])
+        )
+    }
+
+    /// Part of the format: `docs/provisioning/image-format.md`, "Partition table". Disks in the
+    /// field are found by these; never change them.
+    #[test]
+    fn partition_types_are_frozen() {
+        for (kind, want) in [
+            (
+                SegmentKind::Bootloader,
+                "e4b5f5b2-b116-8813-9dba-2f3d9b8400f9",
+            ),
+            (SegmentKind::Kernel, "66423f65-671c-8607-9a41-92bce16e0936"),
+            (SegmentKind::Initrd, "6fd81f37-0adc-85ad-9340-f880d8d23667"),
+            (SegmentKind::Rootfs, "0fc63daf-8483-4772-8e79-3d69d8477de4"),
+            (SegmentKind::Pkgfs, "0fc63daf-8483-4772-8e79-3d69d8477de4"),
+            (SegmentKind::State, "0af3c666-b669-868f-8b06-1561960ccc90"),
+        ] {
+            assert_eq!(text(type_of(kind)), want, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_state_partition_is_the_same_one_in_every_image_of_a_board() {
+        assert_eq!(
+            text(derived(&[b"state", b"qemu-virt"])),
+            "ad9cb82e-d70d-8425-abfc-2b6f81968095"
+        );
+    }
+}

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{demo, flash, reset};
+use crate::commands::{demo, flash, image, reset};
 use crate::error::NxError;
 use crate::exit::Exit;
 use crate::output::{Outcome, Ui};
@@ -23,6 +23,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   nx demo                                   the whole path, without hardware
+  nx image build --help                     how to make a signed image
   nx flash ports                            what is there to flash over
   nx reset factory --state DIR --dry-run    what a factory reset would remove
 
@@ -34,6 +35,7 @@ Exit:      0 done, 2 usage, 3 refused, 4 something is missing, 5 device or link 
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Image(image::ImageArgs),
     Flash(flash::FlashArgs),
     Reset(reset::ResetArgs),
 }
@@ -49,6 +51,7 @@ pub fn run() -> ExitCode {
             let mut ui = Ui::stdio(cli.json);
             let result = match &cli.command {
                 Command::Demo(args) => demo::run(args, &mut ui),
+                Command::Image(args) => image::run(args, &mut ui),
                 Command::Flash(args) => flash::run(args, &mut ui),
                 Command::Reset(args) => reset::run(args, &mut ui),
             };

@@ -3,6 +3,7 @@
 //! Each library's errors are mapped in a file of their own.
 
 mod flash;
+mod image;
 mod nx_error;
 mod reset;
 mod transport;

@@ -36,6 +36,11 @@ impl Interrupt {
         Ok(Self { wanted })
     }
 
+    /// The flag itself, for work that looks at it on its own.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.wanted)
+    }
+
     /// Whether the end is wanted.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::SeqCst)

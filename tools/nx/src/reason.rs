@@ -70,8 +70,22 @@ reasons! {
     SourceMismatch = "source.mismatch" => ValidationReject,
     SourceChanged = "source.changed" => ValidationReject,
     KeyInvalid = "key.invalid" => ValidationReject,
+    KeyExposed = "key.exposed" => ValidationReject,
+    KeyExists = "key.exists" => ValidationReject,
+    KeyRefused = "key.refused" => ValidationReject,
     SourceNotFound = "source.not_found" => MissingDependency,
     SourceUnreadable = "source.unreadable" => Internal,
+
+    // Building an image.
+    BuildNothing = "build.nothing" => Usage,
+    BuildUnsigned = "build.unsigned" => Usage,
+    BuildOutput = "build.output" => Usage,
+    BuildFormat = "build.format" => ValidationReject,
+    BuildInput = "build.input" => ValidationReject,
+    BuildChanged = "build.changed" => ValidationReject,
+    BuildSigner = "build.signer" => DelegateFailure,
+    BuildEncode = "build.encode" => Internal,
+    BuildIo = "build.io" => Internal,
 
     // The device.
     DeviceSignature = "device.signature" => ValidationReject,

@@ -5,4 +5,5 @@
 
 pub(crate) mod demo;
 pub(crate) mod flash;
+pub(crate) mod image;
 pub(crate) mod reset;

@@ -22,7 +22,7 @@ fn is_placeholder(public: &[u8; 32]) -> bool {
         .any(|seed| SigningKey::from_bytes(&seed).verifying_key().as_bytes() == public)
 }
 
-const PUBLISHED: [(&str, &str); 5] = [
+const PUBLISHED: [(&str, &str); 9] = [
     (
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
         "RFC 8032, section 7.1, test 1",
@@ -42,5 +42,21 @@ const PUBLISHED: [(&str, &str); 5] = [
     (
         "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
         "RFC 8032, section 7.1, test SHA(abc)",
+    ),
+    (
+        "dfc9425e4f968f7f0c29f0259cf5f9aed6851c2bb4ad8bfb860cfee0ab248292",
+        "RFC 8032, section 7.2, first key",
+    ),
+    (
+        "0f1d1274943b91415889152e893d80e93275a1fc0b65fd71b4b0dda10ad7d772",
+        "RFC 8032, section 7.2, second key",
+    ),
+    (
+        "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1",
+        "RFC 8410, section 10",
+    ),
+    (
+        "26b40b8f93fff3d897112f7ebc582b232dbd72517d082fe83cfb30ddce43d1bb",
+        "RFC 9421, appendix B.1.4",
     ),
 ];

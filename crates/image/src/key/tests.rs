@@ -109,6 +109,10 @@ fn published_keys_vouch_for_dev_images_only() {
         "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
         "f5e5767cf153319517630f226876b86c8160cc583bc013744c6bf255f5cc0ee5",
         "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+        "0305334e381af78f141cb666f6199f57bc3495335a256a95bd2a55bf546663f6",
+        "ab9c2853ce297ddab85c993b3ae14bcad39b2c682beabc27d6d4eb20711d6560",
+        "d4ee72dbf913584ad5b6d8f1f769f8ad3afe7c28cbf1d4fbe097a88f44755842",
+        "9f8362f87a484a954e6e740c5b4c0e84229139a20aa8ab56ff66586f6a7d29c5",
         "0000000000000000000000000000000000000000000000000000000000000000",
         "2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a",
         "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
@@ -184,4 +188,31 @@ fn what_is_no_public_key_is_refused_for_what_it_is() {
         );
     }
     assert_eq!(PublicKey::parse(&[0xff; 32]), Err(KeyError::NotPublic));
+}
+
+/// If this fails the code is wrong: fingerprints are in scripts and on labels.
+#[test]
+fn fingerprints_are_frozen() {
+    // openssl pkey -pubin -in rfc8032-test1.pem -outform DER | tail -c 32 | sha256sum | head -c 32
+    let want = "21fe31dfa154a261626bf854046fd227";
+    let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let fingerprint = PublicKey::from_bytes(&bytes(public)).unwrap().fingerprint();
+    assert_eq!(format!("{fingerprint}"), want);
+    assert_eq!(want.parse(), Ok(fingerprint));
+    let upper = want.to_uppercase();
+    assert_eq!(upper.parse::<Fingerprint>(), Err(FingerprintSyntaxError));
+}
+
+/// A key with a part of small order: a verifier that multiplies by 8 takes both signatures, one
+/// that does not takes the first. All readers of a manifest have to be of one kind.
+#[test]
+fn the_equation_is_not_multiplied_by_the_cofactor() {
+    let public = "d0d31a3cb4bf59a067bce65dbb4e453eb75450b39b1f8a15bd2cce95fa47c958";
+    let key = PublicKey::from_bytes(&bytes(public)).unwrap();
+    let point = "7767a3242dc9b58bbc68488c1265cc6cc5f26c6f3c88a5d55e901b0734dca572";
+    let with = |scalar| bytes(&format!("{point}{scalar}"));
+    let plain = with("a5dea09b3a45ee38fa73e273f580f09649571828c50fcb14de32c7caf1a6ab04");
+    assert_eq!(key.verify(b"manifest 4", &plain), Ok(()));
+    let cofactored = with("240d441d2e376d72e838be9597b3c28629cee142f3670397ae5a2c45171bf606");
+    assert_eq!(key.verify(b"manifest 0", &cofactored), Err(NotSigned));
 }

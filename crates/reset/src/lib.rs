@@ -6,10 +6,10 @@
 //!
 //! Three steps, of which only the last writes:
 //!
-//! 1. [`survey`] looks at a state root and refuses one that must not be reset.
-//! 2. [`plan`] sorts the top-level entries into what goes and what stays. It is a pure function.
-//! 3. [`execute`] makes the plan durable, moves every target out of the name space, deletes it, and
-//!    proves that the kept set is what it was. Cut anywhere, the next run finishes.
+//! 1. [`survey()`] looks at a state root and refuses one that must not be reset.
+//! 2. [`plan()`] sorts the top-level entries into what goes and what stays. It is a pure function.
+//! 3. [`execute()`] makes the plan durable, moves every target out of the name space, deletes it,
+//!    and proves that the kept set is what it was. Cut anywhere, the next run finishes.
 //!
 //! The sequence and every refusal: `docs/provisioning/factory-reset.md`. Linux only: the walker
 //! stands on `openat2`, `renameat2` and mount ids.

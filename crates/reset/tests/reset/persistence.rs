@@ -65,11 +65,10 @@ fn whatever_a_power_cut_loses_the_next_run_finishes(
             let state = State::seed_in_memory();
             let (before, kept) = (state.snapshot(), state.kept_snapshot());
             recording.replay(&state.root(), cut, &lost);
-            let told = || {
-                format!(
-                    "killed after {killed_after_moves:?} moves, cut after {cut} of {total}, lost {lost:?}"
-                )
-            };
+            let killed = killed_after_moves.map_or("never killed".into(), |moves| {
+                format!("killed after {moves} moves")
+            });
+            let told = || format!("{killed}, cut after {cut} of {total}, lost {lost:?}");
 
             assert_eq!(state.kept_snapshot(), kept, "{}", told());
             let now = state.snapshot();

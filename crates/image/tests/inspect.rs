@@ -219,7 +219,8 @@ fn a_missing_or_damaged_image_can_still_be_looked_at() {
     let image = bench.path("OS.img");
     let file = File::options().write(true).open(&image).unwrap();
     // A partition name that would move a terminal's cursor.
-    file.write_all_at(b"\x1b\0[\02\0J\0", 1_024 + 56).unwrap();
+    file.write_all_at(b"\x1b\x00[\x002\x00J\x00", 1_024 + 56)
+        .unwrap();
     let seen = bench.inspect(&[]).unwrap();
     let first = seen.map.iter().find_map(|area| area.partition.clone());
     assert_eq!(first.unwrap().name, "?[2Jloader");

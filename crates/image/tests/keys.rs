@@ -26,6 +26,9 @@ const VERSION_2: &str = "-----BEGIN PRIVATE KEY-----\n\
     MFECAQEwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
     gSEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
     -----END PRIVATE KEY-----\n";
+const PUBLIC_PEM: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+    -----END PUBLIC KEY-----\n";
 const PUBLIC: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
 
 struct Folder(TempDir);
@@ -86,9 +89,7 @@ fn every_form_of_a_private_key_is_the_same_key(#[case] form: &str) {
 }
 
 #[rstest]
-#[case::public(
-    "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
-)]
+#[case::public(PUBLIC_PEM)]
 #[case::short(&SEED[1..])]
 #[case::empty("")]
 #[case::halves_that_do_not_belong_together(&VERSION_2.replace("gSEAGb9E", "gSEAGb9F"))]

@@ -16,7 +16,10 @@ pub enum VerifyError {
     #[error("the manifest is not valid")]
     Manifest(#[source] ManifestError),
     /// The image has another length.
-    #[error("the image has {got} bytes, its manifest says {want}: {}", if got < want { "truncated" } else { "something trails" })]
+    #[error(
+        "the image has {got} bytes, its manifest says {want}: {}",
+        if got < want { "truncated" } else { "something trails" }
+    )]
     Length {
         /// Its length in bytes.
         got: u64,
@@ -40,7 +43,7 @@ pub enum VerifyError {
     /// A segment is what its digest says and not what its block root says: the manifest
     /// contradicts itself.
     #[error(
-        "the manifest contradicts itself: the block root of segment {segment} is not that of its bytes"
+        "the manifest contradicts itself: the block root of segment {segment} is not its bytes'"
     )]
     BlockRoot {
         /// Its name.
@@ -48,7 +51,7 @@ pub enum VerifyError {
     },
     /// Every segment is good and the image's own digest is not: the manifest contradicts itself.
     #[error(
-        "the manifest contradicts itself: every segment is good, the digest of the whole image is not"
+        "the manifest contradicts itself: every segment is good, the digest of the image is not"
     )]
     Image,
     /// The operating system refused.

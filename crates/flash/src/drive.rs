@@ -11,7 +11,7 @@ use crate::time::Instant;
 /// so that a repeated frame does not queue behind many new ones.
 const QUEUE_BYTES: usize = 2_048;
 /// Bytes taken from the link at once.
-const INPUT_BYTES: usize = 64 * 1_024;
+const INPUT_BYTES: usize = 8 * 1_024;
 /// Time given to requests before the link is looked at again.
 const SERVE_FOR: Duration = Duration::from_millis(50);
 /// Longest wait, so that a stop asked for by a signal is seen.

@@ -89,7 +89,7 @@ fn a_session_of_ten_thousand_frames_replays_to_the_same_events_a_hundred_times()
     }
     let device = replay_device(&device);
     assert_eq!(device.divergence, None);
-    assert!(device.frames_sent > 1_000);
+    assert!(device.frames_sent > 300);
 }
 
 #[test]

@@ -9,6 +9,10 @@ const START_BYTES: u64 = 4 * 1_024;
 /// Frames that may always be under way, so that one lost frame is noticed by the next.
 const FRAMES_MIN: u64 = 4;
 
+/// Time that what is under way lasts at least, at the line's rate: several acknowledgements are
+/// then on their way at once, and one that is lost is covered by the next.
+const HOLD_MIN: Duration = Duration::from_millis(10);
+
 /// Keeps about two round trips' worth of bytes under way: enough to fill the line while
 /// losses are mended, and little enough that a retransmission does not wait in a queue.
 #[derive(Debug, Default)]
@@ -69,6 +73,8 @@ impl Pace {
         let Some(rtt) = least_rtt else {
             return floor.max(START_BYTES);
         };
+        // A lost acknowledgement must not stop a line whose round trip is shorter than a probe.
+        let rtt = rtt.max(HOLD_MIN);
         let bdp = u128::from(self.rate).saturating_mul(rtt.as_micros()) / 1_000_000;
         let bdp = u64::try_from(bdp).unwrap_or(u64::MAX);
         bdp.saturating_mul(2)

@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use crate::limits::{PROBE_AFTER_MAX, PROBE_AFTER_MIN};
+use crate::limits::{ACK_DELAY, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
+
+/// Shortest time before the first probe of a line whose round trip is known.
+const TAIL_PROBE_AFTER: Duration = Duration::from_millis(40);
 
 /// Measured round-trip times, and the time after which silence means loss.
 #[derive(Debug, Default)]
@@ -36,6 +39,15 @@ impl Rtt {
         let expected = self.smoothed.map_or(PROBE_AFTER_MIN, |smoothed| {
             smoothed.saturating_add(self.variation.saturating_mul(4))
         });
+        let Some(later) = round.checked_sub(1) else {
+            // A tail that is lost is told by nothing else; repeating two frames too early costs
+            // less than waiting.
+            let known = self.smoothed.is_some();
+            return expected
+                .saturating_add(ACK_DELAY)
+                .max(if known { TAIL_PROBE_AFTER } else { PROBE_AFTER_MIN });
+        };
+        let round = later;
         let base = expected.max(PROBE_AFTER_MIN);
         let backed_off = base.saturating_mul(1 << round.min(5));
         // A slow line's own round trip may be above the cap; a retry must still wait for it.

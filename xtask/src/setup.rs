@@ -44,7 +44,11 @@ pub const TEST_NEEDS: &[Need] = &[
     need("unsquashfs", "squashfs-tools", "reads the rootfs segment"),
     need("cpio", "cpio", "reads the initrd segment"),
     need("socat", "socat", "a stranger at the other end of a link"),
-    need("strace", "strace", "stops a reset at each of its system calls"),
+    need(
+        "strace",
+        "strace",
+        "stops a reset at each of its system calls",
+    ),
     need(
         "dpkg-deb",
         "dpkg",

@@ -1,6 +1,7 @@
 //! Either side is killed in the middle, as `kill -9` does it, and the same command goes on.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test stops at the first surprise"
 )]

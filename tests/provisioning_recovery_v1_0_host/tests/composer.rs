@@ -19,8 +19,14 @@ fn build(dir: &Path) -> (Manifest, Vec<u8>) {
     build.pkgfs = Some(dir.join("pkgfs"));
     let key = SigningKey::from_seed(&[3; 32]).unwrap();
     let [image, manifest, signature] = ["os.img", "os.json", "os.sig"].map(|name| dir.join(name));
-    let report = build.write(&image, &manifest, &signature, Some(&key), &mut |_| {}).unwrap();
-    let files = Files { image: &image, manifest: &manifest, signature: &signature };
+    let report = build
+        .write(&image, &manifest, &signature, Some(&key), &mut |_| {})
+        .unwrap();
+    let files = Files {
+        image: &image,
+        manifest: &manifest,
+        signature: &signature,
+    };
     let verified = verify(&files, &[key.public_key()], false, &mut |_, _| {}).unwrap();
     assert_eq!(verified.manifest, report.manifest);
     assert_eq!(verified.signed_by, Some(key.public_key().fingerprint()));

@@ -6,7 +6,12 @@ use std::path::Path;
 
 use nx_reset::{execute, survey};
 
-const GONE: [&str; 4] = ["apps/a/bin", "content/photo.jpg", "settings/prefs", "ime/de/personal"];
+const GONE: [&str; 4] = [
+    "apps/a/bin",
+    "content/photo.jpg",
+    "settings/prefs",
+    "ime/de/personal",
+];
 const KEPT: [&str; 5] = [
     "trust/installed/company.pub",
     "boot/bootctl.v1",
@@ -36,6 +41,10 @@ fn kept_paths_stay_and_the_output_is_the_golden_list() {
     for path in KEPT {
         assert_eq!(fs::read_to_string(root.join(path)).unwrap(), path);
     }
-    let left: Vec<_> = fs::read_dir(&root).unwrap().flatten().map(|e| e.file_name()).collect();
+    let left: Vec<_> = fs::read_dir(&root)
+        .unwrap()
+        .flatten()
+        .map(|e| e.file_name())
+        .collect();
     assert_eq!(left.len(), KEPT.len(), "{left:?}");
 }

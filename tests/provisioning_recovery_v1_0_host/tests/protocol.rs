@@ -20,8 +20,14 @@ fn every_fifth_frame_lost_resume_works_and_the_final_hash_matches() {
 
     let resumed = rig().boot(2).send_to(&image, store.clone()).installed();
     let sent = u64::from(resumed.progress.blocks_sent);
-    assert_eq!(sent, u64::from(resumed.progress.blocks_total).saturating_sub(staged));
-    assert!(resumed.progress.retransmitted_bytes > 0, "no frame was lost: no proof");
+    assert_eq!(
+        sent,
+        u64::from(resumed.progress.blocks_total).saturating_sub(staged)
+    );
+    assert!(
+        resumed.progress.retransmitted_bytes > 0,
+        "no frame was lost: no proof"
+    );
     let installed = store.installed().unwrap();
     assert_eq!(Digest::of(&installed), image.manifest.image.sha256);
 }

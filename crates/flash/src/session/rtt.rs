@@ -43,9 +43,11 @@ impl Rtt {
             // A tail that is lost is told by nothing else; repeating two frames too early costs
             // less than waiting.
             let known = self.smoothed.is_some();
-            return expected
-                .saturating_add(ACK_DELAY)
-                .max(if known { TAIL_PROBE_AFTER } else { PROBE_AFTER_MIN });
+            return expected.saturating_add(ACK_DELAY).max(if known {
+                TAIL_PROBE_AFTER
+            } else {
+                PROBE_AFTER_MIN
+            });
         };
         let round = later;
         let base = expected.max(PROBE_AFTER_MIN);

@@ -25,26 +25,13 @@ pub fn path_of(manifest: &Path) -> PathBuf {
 }
 
 /// The blocks of one segment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SegmentBlocks {
     digests: Vec<Digest>,
     checksums: Vec<u32>,
-    block_size: usize,
-    filled: usize,
-    checksum: crc32fast::Hasher,
 }
 
 impl SegmentBlocks {
-    pub(crate) fn new(block_size: u32) -> Self {
-        Self {
-            digests: Vec::new(),
-            checksums: Vec::new(),
-            block_size: usize::try_from(block_size).unwrap_or(usize::MAX).max(1),
-            filled: 0,
-            checksum: crc32fast::Hasher::new(),
-        }
-    }
-
     /// Digests of the blocks, in order.
     pub fn digests(&self) -> &[Digest] {
         &self.digests
@@ -53,33 +40,6 @@ impl SegmentBlocks {
     /// CRC-32 of the blocks, in order: as many as there are digests.
     pub fn checksums(&self) -> &[u32] {
         &self.checksums
-    }
-
-    pub(crate) fn push_digest(&mut self, digest: Digest) {
-        self.digests.push(digest);
-    }
-
-    /// Takes the segment's next bytes.
-    pub(crate) fn update_checksums(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let room = self.block_size.saturating_sub(self.filled);
-            let (now, rest) = bytes.split_at(room.min(bytes.len()));
-            self.checksum.update(now);
-            self.filled = self.filled.saturating_add(now.len());
-            if self.filled == self.block_size {
-                self.finish_checksums();
-            }
-            bytes = rest;
-        }
-    }
-
-    /// Ends a block that is short.
-    pub(crate) fn finish_checksums(&mut self) {
-        if self.filled > 0 {
-            self.checksums
-                .push(std::mem::take(&mut self.checksum).finalize());
-            self.filled = 0;
-        }
     }
 }
 
@@ -90,7 +50,8 @@ pub struct BlockTable {
 }
 
 impl BlockTable {
-    pub(crate) fn new(segments: Vec<SegmentBlocks>) -> Self {
+    #[cfg(feature = "build")]
+    pub(crate) const fn new(segments: Vec<SegmentBlocks>) -> Self {
         Self { segments }
     }
 
@@ -123,14 +84,14 @@ impl BlockTable {
         let mut file = BufReader::new(file);
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for segment in &manifest.segments {
-            let mut blocks = SegmentBlocks::new(block_size);
+            let mut blocks = SegmentBlocks::default();
             let mut root = RootBuilder::new();
             for _ in 0..segment.block_count(block_size) {
                 let mut bytes = [0; Digest::BYTES];
                 file.read_exact(&mut bytes).ok()?;
                 let digest = Digest::from_bytes(bytes);
                 root.push(&digest);
-                blocks.push_digest(digest);
+                blocks.digests.push(digest);
             }
             if root.finish().0 != segment.block_root {
                 return None;
@@ -145,5 +106,60 @@ impl BlockTable {
             }
         }
         Some(Self { segments })
+    }
+}
+
+/// The blocks of a segment whose bytes and digests come one after the other.
+#[cfg(feature = "build")]
+#[derive(Debug)]
+pub(crate) struct BlocksBuilder {
+    blocks: SegmentBlocks,
+    block_size: usize,
+    filled: usize,
+    checksum: crc32fast::Hasher,
+}
+
+#[cfg(feature = "build")]
+impl BlocksBuilder {
+    pub(crate) fn new(block_size: u32) -> Self {
+        Self {
+            blocks: SegmentBlocks::default(),
+            block_size: usize::try_from(block_size).unwrap_or(usize::MAX).max(1),
+            filled: 0,
+            checksum: crc32fast::Hasher::new(),
+        }
+    }
+
+    /// Takes the digest of the next block.
+    pub(crate) fn push_digest(&mut self, digest: Digest) {
+        self.blocks.digests.push(digest);
+    }
+
+    /// Takes the segment's next bytes.
+    pub(crate) fn update_checksums(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.block_size.saturating_sub(self.filled);
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.checksum.update(now);
+            self.filled = self.filled.saturating_add(now.len());
+            if self.filled == self.block_size {
+                self.end_block();
+            }
+            bytes = rest;
+        }
+    }
+
+    /// The blocks, the last of which may be short.
+    pub(crate) fn finish(mut self) -> SegmentBlocks {
+        if self.filled > 0 {
+            self.end_block();
+        }
+        self.blocks
+    }
+
+    fn end_block(&mut self) {
+        let checksum = std::mem::take(&mut self.checksum).finalize();
+        self.blocks.checksums.push(checksum);
+        self.filled = 0;
     }
 }

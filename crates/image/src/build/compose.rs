@@ -24,7 +24,7 @@ use crate::manifest::{Manifest, Role, Segment, SegmentKind, Table};
 use crate::scan::{
     BlockHasher, Buffers, CHUNK_BYTES, Chunk, Holes, Scanned, is_zero, lane, lost, scan,
 };
-use crate::sidecar::{BlockTable, SegmentBlocks};
+use crate::sidecar::{BlockTable, BlocksBuilder, SegmentBlocks};
 use crate::state::StateHeader;
 
 /// Runs of zeros of this length, in bytes, are not written: they stay holes.
@@ -224,27 +224,25 @@ fn write_data(image: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
 
 fn blocks(chunks: &Receiver<Chunk>, block_size: u32) -> (Digest, SegmentBlocks) {
     let mut hasher = BlockHasher::new(block_size);
-    let mut blocks = SegmentBlocks::new(block_size);
+    let mut blocks = BlocksBuilder::new(block_size);
     for chunk in chunks {
         hasher.update(&chunk.bytes, &mut |digest| blocks.push_digest(digest));
         blocks.update_checksums(&chunk.bytes);
     }
     let root = hasher.finish(&mut |digest| blocks.push_digest(digest));
-    blocks.finish_checksums();
-    (root, blocks)
+    (root, blocks.finish())
 }
 
 fn digested(place: Place, block_size: u32, bytes: &[u8]) -> Placed {
     let mut hasher = BlockHasher::new(block_size);
-    let mut blocks = SegmentBlocks::new(block_size);
+    let mut blocks = BlocksBuilder::new(block_size);
     hasher.update(bytes, &mut |digest| blocks.push_digest(digest));
     blocks.update_checksums(bytes);
     let root = hasher.finish(&mut |digest| blocks.push_digest(digest));
-    blocks.finish_checksums();
     Placed {
         place,
         root,
-        blocks,
+        blocks: blocks.finish(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A captured session runs again: exactly, as a machine; and as a port.
 #![allow(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test stops at the first surprise"

@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 
 use crate::digest::{Digest, Hasher};
 use crate::manifest::Region;
@@ -54,13 +55,16 @@ pub(crate) fn scan(
     len: u64,
     each: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> io::Result<Scanned> {
+    if len <= CHUNK_BYTES as u64 {
+        return scan_small(file, regions, block_size, len, each);
+    }
     thread::scope(|scope| {
         let (to_whole, chunks) = lane();
-        let whole = scope.spawn(move || whole(&chunks));
+        let whole = scope.spawn(move || whole(chunks));
         let (to_segments, chunks) = lane();
-        let segments = scope.spawn(move || segments(&chunks, regions));
+        let segments = scope.spawn(move || segments(chunks, regions));
         let (to_blocks, chunks) = lane();
-        let blocks = scope.spawn(move || blocks(&chunks, regions, block_size));
+        let blocks = scope.spawn(move || blocks(chunks, regions, block_size));
         let read = read(file, len, &[to_whole, to_segments, to_blocks], each);
         let whole = whole.join().map_err(|_| lost());
         let segments = segments.join().map_err(|_| lost());
@@ -73,6 +77,30 @@ pub(crate) fn scan(
             roots,
             stray,
         })
+    })
+}
+
+/// What fits into one buffer is not worth a thread.
+fn scan_small(
+    file: &File,
+    regions: &[Region],
+    block_size: u32,
+    len: u64,
+    each: &mut dyn FnMut(u64) -> io::Result<()>,
+) -> io::Result<Scanned> {
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(CHUNK_BYTES)];
+    file.read_exact_at(&mut bytes, 0)?;
+    let chunk = Chunk {
+        offset: 0,
+        bytes: Arc::new(bytes),
+    };
+    each(len)?;
+    let (roots, stray) = blocks([chunk.clone()], regions, block_size);
+    Ok(Scanned {
+        segments: segments([chunk.clone()], regions),
+        whole: whole([chunk]),
+        roots,
+        stray,
     })
 }
 
@@ -118,7 +146,8 @@ pub(crate) struct Holes<'a> {
     hole: Range<u64>,
     /// Everything before it is data.
     data_end: u64,
-    zeros: Arc<Vec<u8>>,
+    /// Made when there is a hole.
+    zeros: Option<Arc<Vec<u8>>>,
 }
 
 impl<'a> Holes<'a> {
@@ -127,7 +156,7 @@ impl<'a> Holes<'a> {
             file,
             hole: 0..0,
             data_end: 0,
-            zeros: Arc::new(vec![0; CHUNK_BYTES]),
+            zeros: None,
         }
     }
 
@@ -135,14 +164,23 @@ impl<'a> Holes<'a> {
     pub(crate) fn zeros_at(&mut self, offset: u64) -> Option<Arc<Vec<u8>>> {
         let end = offset.saturating_add(CHUNK_BYTES as u64);
         if offset >= self.hole.end && offset >= self.data_end {
-            // What cannot be asked is data.
-            let data = seek(self.file, SeekFrom::Data(offset)).unwrap_or(offset);
+            let data = match seek(self.file, SeekFrom::Data(offset)) {
+                Ok(data) => data,
+                // No data follows: the hole goes on to the end of the file.
+                Err(Errno::NXIO) => self.file.metadata().map_or(offset, |found| found.len()),
+                // What cannot be asked is data.
+                Err(_) => offset,
+            };
             self.hole = offset..data;
             self.data_end = seek(self.file, SeekFrom::Hole(data))
                 .unwrap_or(end)
                 .max(data);
         }
-        (self.hole.start <= offset && end <= self.hole.end).then(|| Arc::clone(&self.zeros))
+        if offset < self.hole.start || self.hole.end < end {
+            return None;
+        }
+        let zeros = || Arc::new(vec![0; CHUNK_BYTES]);
+        Some(Arc::clone(self.zeros.get_or_insert_with(zeros)))
     }
 }
 
@@ -248,7 +286,7 @@ fn read(
     Ok(())
 }
 
-fn whole(chunks: &Receiver<Chunk>) -> Digest {
+fn whole(chunks: impl IntoIterator<Item = Chunk>) -> Digest {
     let mut hasher = Digest::hasher();
     for chunk in chunks {
         hasher.update(&chunk.bytes);
@@ -256,7 +294,7 @@ fn whole(chunks: &Receiver<Chunk>) -> Digest {
     hasher.finish()
 }
 
-fn segments(chunks: &Receiver<Chunk>, regions: &[Region]) -> Vec<Digest> {
+fn segments(chunks: impl IntoIterator<Item = Chunk>, regions: &[Region]) -> Vec<Digest> {
     let mut hashers = per_segment(regions, Digest::hasher);
     for chunk in chunks {
         pieces(regions, &chunk, &mut |region, _, piece| {
@@ -269,7 +307,7 @@ fn segments(chunks: &Receiver<Chunk>, regions: &[Region]) -> Vec<Digest> {
 }
 
 fn blocks(
-    chunks: &Receiver<Chunk>,
+    chunks: impl IntoIterator<Item = Chunk>,
     regions: &[Region],
     block_size: u32,
 ) -> (Vec<Digest>, Option<u64>) {
@@ -419,6 +457,30 @@ mod tests {
             let hole = holes.zeros_at(chunk * CHUNK_BYTES as u64).is_some();
             assert!(!(hole && matches!(chunk, 3 | 5)), "chunk {chunk}");
         }
+    }
+
+    #[test]
+    fn a_hole_at_the_end_is_a_hole_up_to_the_end() {
+        let file = tempfile::tempfile().unwrap();
+        let chunk = CHUNK_BYTES as u64;
+        file.set_len(4 * chunk).unwrap();
+        file.write_all_at(b"x", 0).unwrap();
+        let mut holes = Holes::of(&file);
+        let found = [0, 1, 2, 3, 4].map(|at| holes.zeros_at(at * chunk).is_some());
+        assert_eq!(found, [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn a_file_that_ends_early_is_not_taken_for_zeros() {
+        let file = tempfile::tempfile().unwrap();
+        let chunk = CHUNK_BYTES as u64;
+        file.set_len(2 * chunk).unwrap();
+        let region = Region {
+            range: 0..4 * chunk,
+            segment: Some(0),
+        };
+        let short = scan(&file, &[region], 65_536, 4 * chunk, &mut |_| Ok(()));
+        assert_eq!(short.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

@@ -85,6 +85,8 @@ impl Tree {
             policy: (build.hard_links, build.xattrs),
             linked: BTreeMap::new(),
         };
+        // With a slash at its end, so that a link to a directory is followed.
+        walk.check_xattrs(&root.join(""))?;
         let mut entries = Vec::new();
         let mut folders = vec![(PathBuf::new(), 1_usize)];
         while let Some((folder, depth)) = folders.pop() {
@@ -264,4 +266,33 @@ pub(super) const fn device_numbers(rdev: u64) -> (u32, u32) {
     let major = ((rdev >> 32) & 0xffff_f000) | ((rdev >> 8) & 0x0fff);
     let minor = ((rdev >> 12) & 0xffff_ff00) | (rdev & 0xff);
     (major as u32, minor as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{XattrFlags, setxattr};
+
+    use super::*;
+    use crate::manifest::Profile;
+
+    /// The directory itself is an entry like any other, by whatever name it is given.
+    #[test]
+    fn an_attribute_of_the_root_is_refused_or_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, link) = (dir.path().join("root"), dir.path().join("link"));
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("file"), b"content").unwrap();
+        symlink("root", &link).unwrap();
+        let mut build = Build::new(Profile::Dev);
+        Tree::read("rootfs", &root, &build).unwrap();
+        setxattr(&root, "user.note", b"kept nowhere", XattrFlags::empty()).unwrap();
+        for path in [&root, &link] {
+            let refused = Tree::read("rootfs", path, &build).unwrap_err().to_string();
+            assert!(refused.contains("has the attribute user.note"), "{refused}");
+        }
+        build.xattrs = Xattrs::Drop;
+        assert_eq!(Tree::read("rootfs", &link, &build).unwrap().entries.len(), 1);
+    }
 }

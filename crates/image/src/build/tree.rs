@@ -293,6 +293,9 @@ mod tests {
             assert!(refused.contains("has the attribute user.note"), "{refused}");
         }
         build.xattrs = Xattrs::Drop;
-        assert_eq!(Tree::read("rootfs", &link, &build).unwrap().entries.len(), 1);
+        assert_eq!(
+            Tree::read("rootfs", &link, &build).unwrap().entries.len(),
+            1
+        );
     }
 }

@@ -12,6 +12,8 @@ use super::error::BuildError;
 use super::tree::{Kind, Tree, device_numbers, digest_of};
 
 const WHAT: &str = "a squashfs file system";
+/// Longest target of a symbolic link that the library writes; at a longer one it panics.
+const LINK_BYTES_MAX: usize = 255;
 
 /// Writes a tree to `out` and proves, by reading it back, that it is the tree.
 pub(super) fn write(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), BuildError> {
@@ -31,6 +33,13 @@ pub(super) fn write(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), Build
             Kind::File { .. } => {
                 writer.push_file_from_path(tree.root.join(&entry.path), &path, header)
             }
+            Kind::Symlink(to) if to.as_os_str().len() > LINK_BYTES_MAX => {
+                return Err(BuildError::Input {
+                    segment: tree.segment,
+                    path: tree.root.join(&entry.path),
+                    what: format!("leads to a name of over {LINK_BYTES_MAX} bytes"),
+                });
+            }
             Kind::Symlink(to) => writer.push_symlink(to, &path, header),
             Kind::CharDevice(rdev) => writer.push_char_device(packed(*rdev), &path, header),
             Kind::BlockDevice(rdev) => writer.push_block_device(packed(*rdev), &path, header),
@@ -40,7 +49,7 @@ pub(super) fn write(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), Build
     }
     writer.write(&mut *out).map_err(BuildError::encode(WHAT))?;
     out.flush().map_err(BuildError::encode(WHAT))?;
-    read_back(tree, out)
+    read_back(tree, mtime, out)
 }
 
 /// A device number as squashfs keeps it.
@@ -49,7 +58,7 @@ const fn packed(rdev: u64) -> u32 {
     (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
 }
 
-fn read_back(tree: &Tree, out: &File) -> Result<(), BuildError> {
+fn read_back(tree: &Tree, mtime: u32, out: &File) -> Result<(), BuildError> {
     let mut file = out.try_clone().map_err(BuildError::encode(WHAT))?;
     file.rewind().map_err(BuildError::encode(WHAT))?;
     let reader =
@@ -66,7 +75,10 @@ fn read_back(tree: &Tree, out: &File) -> Result<(), BuildError> {
             )
         })
         .collect();
-    found.remove(Path::new(""));
+    let root = found.remove(Path::new(""));
+    if root.is_none_or(|root| root.header.permissions & 0o7777 != tree.root_mode) {
+        return Err(tree.differs(Path::new("/"), "has another mode"));
+    }
     for entry in &tree.entries {
         let path = &entry.path;
         let node = found
@@ -74,6 +86,9 @@ fn read_back(tree: &Tree, out: &File) -> Result<(), BuildError> {
             .ok_or_else(|| tree.differs(path, "is missing"))?;
         if node.header.permissions & 0o7777 != entry.mode {
             return Err(tree.differs(path, "has another mode"));
+        }
+        if (node.header.uid, node.header.gid, node.header.mtime) != (0, 0, mtime) {
+            return Err(tree.differs(path, "has another owner or time"));
         }
         let same = match (&node.inner, &entry.kind) {
             (InnerNode::Dir(_), Kind::Directory) | (InnerNode::NamedPipe, Kind::Fifo) => true,

@@ -33,6 +33,9 @@ impl From<VerifyError> for NxError {
                 .fact("damage", "gap")
                 .fact("offset", *offset),
             E::Image => Self::of(Reason::SourceMismatch, &error).fact("damage", "image"),
+            E::BlockRoot { .. } => {
+                Self::of(Reason::SourceMismatch, &error).fact("damage", "block_root")
+            }
             E::Io { source, .. } => Self::of(unreadable(source), &error),
             _ => Self::of(Reason::InternalUnexpected, &error),
         }

@@ -195,8 +195,13 @@ impl Running {
 
     /// The next thing needed of the image's file.
     pub(super) fn request(&mut self, channel: &Channel) -> Option<Request> {
-        if let Some(request) = self.requests.pop_front() {
-            return Some(request);
+        // What is wanted again waits until its earlier slices are settled.
+        let settled = |request: &Request| {
+            let object = object_of(request);
+            self.objects.iter().all(|s| Some(s.object) != object)
+        };
+        if let Some(at) = self.requests.iter().position(settled) {
+            return self.requests.remove(at);
         }
         // Before the first acknowledgement the window is the welcome's.
         let granted = channel.peer_grant();
@@ -219,30 +224,27 @@ impl Running {
             Outcome::Bytes(bytes) => bytes,
             Outcome::Failed(why) => return Err(Failure::Source(why)),
         };
-        let object = match *request {
-            Request::Block {
-                number,
-                bytes: expected,
-                ..
-            } => {
-                if u32::try_from(bytes.len()) != Ok(expected) {
-                    let why = "the image's file is shorter than its manifest says";
-                    return Err(Failure::Source(why.to_string()));
-                }
-                if let Some(plan) = &mut self.plan {
-                    plan.loaded(number, bytes);
-                }
-                return Ok(());
+        if let Request::Block {
+            number,
+            bytes: expected,
+            ..
+        } = *request
+        {
+            if u32::try_from(bytes.len()) != Ok(expected) {
+                let why = "the image's file is shorter than its manifest says";
+                return Err(Failure::Source(why.to_string()));
             }
-            Request::Directory { segment } => Object::Directory { segment },
-            Request::Page { segment, page } => Object::Page { segment, page },
-        };
-        self.objects.push(Sending {
-            object,
-            bytes,
-            sent: 0,
-            acked: 0,
-        });
+            if let Some(plan) = &mut self.plan {
+                plan.loaded(number, bytes);
+            }
+        } else if let Some(object) = object_of(request) {
+            self.objects.push(Sending {
+                object,
+                bytes,
+                sent: 0,
+                acked: 0,
+            });
+        }
         Ok(())
     }
 
@@ -328,6 +330,15 @@ impl Running {
         let payload = object_payload(sending, sending.sent, len)?;
         sending.sent = sending.sent.saturating_add(len);
         Some((slice, payload))
+    }
+}
+
+/// The object that answers a request.
+const fn object_of(request: &Request) -> Option<Object> {
+    match *request {
+        Request::Block { .. } => None,
+        Request::Directory { segment } => Some(Object::Directory { segment }),
+        Request::Page { segment, page } => Some(Object::Page { segment, page }),
     }
 }
 

@@ -111,10 +111,15 @@ impl Plan {
         if open >= room {
             return None;
         }
-        let number = self.needed.next_from(self.cursor)?;
+        // A block that is needed again waits until its earlier slices are settled: one that is
+        // acknowledged late must not count for the new ones.
+        let mut number = self.needed.next_from(self.cursor)?;
+        self.cursor = number;
+        while self.open.contains_key(&number) {
+            number = self.needed.next_from(number.checked_add(1)?)?;
+        }
         let block = self.map.by_number(number)?;
         self.needed.remove(number);
-        self.cursor = number;
         self.open.insert(
             number,
             Open {

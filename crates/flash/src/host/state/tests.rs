@@ -613,6 +613,51 @@ fn what_is_lost_is_sent_again_and_counted() {
 }
 
 #[test]
+fn what_is_needed_again_waits_for_its_earlier_slices() {
+    let image = Image::new();
+    let mut bench = image.accepted();
+    bench.say(&need(1, 0));
+    bench.say(&need(0, 0b0000_0001));
+    assert_eq!(bench.serve(&image), 1);
+    bench.drop = Some((Kind::Data, 100));
+    bench.pump();
+    let arrived = |bench: &Bench| bench.data.iter().map(|(_, data)| data.len()).sum::<usize>();
+    let block = BLOCK as usize;
+    bench.say(&need(0, 0b0000_0011));
+    bench.drop = None;
+    assert_eq!(bench.serve(&image), 1, "only the other one begins");
+    while arrived(&bench) < 2 * block {
+        bench.next_timer();
+        bench.pump();
+    }
+    assert_eq!(bench.serve(&image), 1, "now it is settled");
+    bench.pump();
+    assert_eq!(arrived(&bench), 3 * block);
+    let dones = bench.messages.iter();
+    let dones = dones.filter(|message| matches!(message, FromHost::Done { .. }));
+    assert_eq!(dones.count(), 1);
+
+    let page = Object::Page {
+        segment: 0,
+        page: 0,
+    };
+    bench.objects.clear();
+    bench.say(&FromDevice::Want(page));
+    assert_eq!(bench.serve(&image), 1);
+    bench.drop = Some((Kind::Meta, 1));
+    bench.pump();
+    bench.say(&FromDevice::Want(page));
+    assert_eq!(bench.serve(&image), 0, "the first is on its way");
+    while bench.objects.is_empty() {
+        bench.next_timer();
+        bench.pump();
+    }
+    assert_eq!(bench.serve(&image), 1);
+    bench.pump();
+    assert_eq!(bench.objects.len(), 2);
+}
+
+#[test]
 fn a_rejection_ends_the_job_and_the_device_is_told() {
     let image = Image::new();
     let mut bench = Bench::connected(image.job());

@@ -1,0 +1,79 @@
+//! Sessions that the device forgets.
+
+use core::time::Duration;
+
+use super::bench::{Bench, NONCE, SESSION};
+use super::image::{Image, installed, need};
+use crate::host::{Event, Failure, Job};
+use crate::machine::Machine as _;
+use crate::wire::{FromDevice, RejectCode};
+
+#[test]
+fn a_lost_session_is_resumed_and_the_fourth_is_left_to_the_other() {
+    let image = Image::new();
+    let mut bench = image.accepted();
+    bench.say(&need(0, 0b0001_1111));
+    bench.serve(&image);
+    bench.pump();
+    for round in 1..=4_u32 {
+        let session = SESSION + round - 1;
+        bench.refuse(RejectCode::Session, 0, session + 77);
+        assert!(!matches!(bench.events.last(), Some(Event::SessionLost)));
+        bench.refuse(RejectCode::Session, 0, session);
+        if round == 4 {
+            break;
+        }
+        assert_eq!(bench.events.last(), Some(&Event::SessionLost));
+        let nonce = NONCE + u64::from(round);
+        assert_eq!(bench.hellos(), [(0, nonce)]);
+        bench.welcome(nonce, session + 1);
+        // The other host does not let it get far.
+        bench.pump();
+        bench.say(&FromDevice::Accepted);
+    }
+    assert_eq!(bench.failure(), &Failure::TakenOver);
+    assert!(bench.host.is_finished());
+}
+
+#[test]
+fn a_device_that_restarts_was_not_taken_and_neither_is_one_that_is_lost_now_and_then() {
+    let pause = Duration::from_secs(10);
+    for (next_boot, lasts) in [(1, Duration::ZERO), (0, pause)] {
+        let mut bench = Bench::connected(Job::Verify);
+        for round in 1..=9_u32 {
+            bench.now = bench.now.after(lasts);
+            bench.refuse(RejectCode::Session, 0, SESSION + round - 1);
+            assert_eq!(bench.events.last(), Some(&Event::SessionLost), "{round}");
+            let nonce = NONCE + u64::from(round);
+            assert_eq!(bench.hellos(), [(0, nonce)]);
+            bench.welcome_by(1 + round * next_boot, nonce, SESSION + round);
+            bench.pump();
+        }
+    }
+}
+
+#[test]
+fn what_was_sent_before_a_session_was_lost_is_counted_once() {
+    let image = Image::new();
+    let mut bench = image.accepted();
+    bench.say(&need(0, 0b0001_1111));
+    bench.serve(&image);
+    bench.pump();
+    assert_eq!(bench.host.progress().blocks_sent, 3);
+    bench.refuse(RejectCode::Session, 0, SESSION);
+    bench.hellos();
+    bench.welcome(NONCE + 1, SESSION + 1);
+    bench.pump();
+    bench.say(&FromDevice::Accepted);
+    bench.say(&need(0, 0b0001_1000));
+    bench.say(&need(1, 0));
+    while bench.serve(&image) > 0 {
+        bench.pump();
+    }
+    let progress = bench.host.progress();
+    assert_eq!((progress.blocks_needed, progress.blocks_sent), (5, 5));
+    bench.say(&installed(&image));
+    assert_eq!(bench.events.last(), Some(&Event::Finished));
+    assert_eq!(bench.host.progress().blocks_needed, 5);
+    assert_eq!(bench.host.progress().blocks_sent, 5);
+}

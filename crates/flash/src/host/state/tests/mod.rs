@@ -1,0 +1,9 @@
+//! The host's machine against a peer that does by hand what a device does.
+
+mod bench;
+mod calling;
+mod image;
+mod jobs;
+mod lost_sessions;
+mod refusals;
+mod transfer;

@@ -2,12 +2,17 @@
 //!
 //! `docs/provisioning/protocol.md`, "Sessions" and "A transfer".
 
+mod calling;
 mod config;
 mod event;
+mod greeting;
 mod job;
+mod parting;
 mod plan;
+mod progress;
 mod state;
 
 pub use config::HostConfig;
 pub use event::{Event, Failure, Job, Outcome, Request};
-pub use state::{Host, Progress};
+pub use progress::Progress;
+pub use state::Host;

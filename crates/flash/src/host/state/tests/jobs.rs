@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use nx_image::digest::Digest;
 
-use super::super::FAREWELL;
 use super::bench::{Bench, info};
 use super::image::Image;
+use crate::host::parting::FAREWELL;
 use crate::host::{Event, Failure, Job};
 use crate::limits::GIVE_UP_AFTER;
 use crate::machine::Machine as _;

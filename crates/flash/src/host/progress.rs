@@ -1,0 +1,53 @@
+//! How far a job is, and what it cost.
+
+use crate::host::job::Running;
+use crate::session::Channel;
+
+/// How far a job is, and what it cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Image data sent for the first time, in bytes.
+    pub payload_bytes: u64,
+    /// Bytes of all frames sent.
+    pub wire_bytes: u64,
+    /// Bytes of frames that were lost and had to be sent again.
+    pub retransmitted_bytes: u64,
+    /// Bytes that came in.
+    pub received_bytes: u64,
+    /// Blocks of the image.
+    pub blocks_total: u32,
+    /// Blocks that the device asked for so far.
+    pub blocks_needed: u32,
+    /// Blocks that arrived.
+    pub blocks_sent: u32,
+    /// Frames that arrived damaged.
+    pub damaged_frames: u64,
+}
+
+impl Progress {
+    /// Adds what a session's frames cost.
+    pub(super) fn add_channel(&mut self, channel: &Channel) {
+        self.wire_bytes = self.wire_bytes.saturating_add(channel.wire_bytes());
+        self.retransmitted_bytes = self
+            .retransmitted_bytes
+            .saturating_add(channel.retransmitted_bytes());
+    }
+
+    /// Takes away what will be added once more when the session ends.
+    pub(super) fn subtract_channel(&mut self, channel: &Channel) {
+        self.wire_bytes = self.wire_bytes.saturating_sub(channel.wire_bytes());
+        self.retransmitted_bytes = self
+            .retransmitted_bytes
+            .saturating_sub(channel.retransmitted_bytes());
+    }
+
+    /// Adds what a session did of the job.
+    pub(super) fn add_job(&mut self, job: &Running) {
+        if let Some(plan) = &job.plan {
+            self.payload_bytes = self.payload_bytes.saturating_add(plan.payload_bytes());
+            self.blocks_total = plan.map().block_count();
+            self.blocks_needed = self.blocks_needed.saturating_add(plan.blocks_needed());
+            self.blocks_sent = self.blocks_sent.saturating_add(plan.blocks_sent());
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Cuts at every durable step. A manifest is any bytes here: the store does not read it.
 
 use super::*;
+use crate::device::Area;
+use crate::storage::cut;
 
 const OLD: &[u8] = b"manifest of the old image";
 const NEW: &[u8] = b"manifest of the new image";

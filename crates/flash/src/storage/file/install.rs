@@ -1,0 +1,93 @@
+//! The staged image becomes the installed one, whenever the power goes.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::FileStore;
+use crate::storage::cut;
+use crate::storage::error::StorageError;
+use crate::storage::journal::{Phase, sync_dir};
+use crate::storage::target::Layout;
+
+impl FileStore {
+    /// A rename is the moment at which an image is installed, of its file or, in place, of its
+    /// manifest: what follows is finished here if it was cut off.
+    pub(super) fn recover(&mut self) -> Result<(), StorageError> {
+        let record = self.journal.record();
+        if record.phase != Phase::Installing {
+            return Ok(());
+        }
+        let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+        match self.target.layout {
+            // Not renamed: the old image is in place, and the staged one is whole.
+            Layout::File if is_there(&self.target.staging) => {
+                self.journal.change(|record| record.phase = Phase::Quiet)
+            }
+            Layout::File => {
+                sync_dir(&self.target.dir)?;
+                self.take_over()
+            }
+            // Still being written: only its host can finish it.
+            Layout::InPlace if is_there(&self.dir.join("staged.json")) => Ok(()),
+            Layout::InPlace => match self.manifest("installed", record.staged) {
+                Some(_) => self.take_over(),
+                None => Ok(()),
+            },
+        }
+    }
+
+    pub(super) fn install(&mut self) -> Result<(), StorageError> {
+        self.staging()?;
+        self.sync()?;
+        if let Some(file) = self.staged.take() {
+            self.look_like_the_target(&file)?;
+            file.sync_all()
+                .map_err(StorageError::io("sync", self.target.written()))?;
+        }
+        if self.target.layout == Layout::File {
+            self.journal
+                .change(|record| record.phase = Phase::Installing)?;
+            cut::here()?;
+            let (from, to) = (&self.target.staging, &self.target.path);
+            fs::rename(from, to).map_err(StorageError::io("rename", from))?;
+            sync_dir(&self.target.dir)?;
+        }
+        self.take_over()
+    }
+
+    /// Who could read the old image can read the new one.
+    fn look_like_the_target(&self, file: &File) -> Result<(), StorageError> {
+        if self.target.layout == Layout::InPlace {
+            return Ok(());
+        }
+        let Ok(found) = fs::metadata(&self.target.path) else {
+            return Ok(());
+        };
+        // Only root may give files away; without it the new image is this user's.
+        let _ = std::os::unix::fs::fchown(file, Some(found.uid()), Some(found.gid()));
+        file.set_permissions(found.permissions())
+            .map_err(StorageError::io("set the mode of", &self.target.staging))
+    }
+
+    /// The manifest of what was staged becomes that of what is installed.
+    fn take_over(&mut self) -> Result<(), StorageError> {
+        for name in ["json", "sig"] {
+            let from = self.dir.join(format!("staged.{name}"));
+            let to = self.dir.join(format!("installed.{name}"));
+            cut::here()?;
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StorageError::io("rename", &from)(error));
+                }
+                _ => {}
+            }
+        }
+        sync_dir(&self.dir)?;
+        self.journal.change(|record| {
+            record.phase = Phase::Quiet;
+            record.installed = record.staged.take();
+        })
+    }
+}

@@ -3,12 +3,14 @@
 //! Nothing of the project is linked in but the PTY pair; the programs are run as a user runs
 //! them.
 
+mod bench;
 mod binaries;
 mod daemon;
 mod nx;
 mod workdir;
 
+pub use bench::Bench;
 pub use binaries::{flashd_path, nx_path};
 pub use daemon::Flashd;
-pub use nx::{Ran, nx};
+pub use nx::{Nx, Ran, nx};
 pub use workdir::{Workdir, parts_dir};

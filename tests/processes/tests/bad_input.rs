@@ -7,94 +7,34 @@
 
 use std::fs;
 
-use processes::{Flashd, Ran, Workdir, nx};
+use processes::{Bench, Flashd, Ran, Workdir, nx};
 
 struct Rig {
-    work: Workdir,
+    bench: Bench,
     _flashd: Flashd,
 }
 
 impl Rig {
     fn new() -> Self {
-        let work = Workdir::new();
-        let path = |name: &str| work.path(name).display().to_string();
-        work.random_file("pkgfs", 300_000, 1);
-        nx([
-            "image",
-            "keygen",
-            "--out",
-            &path("dev.key"),
-            "--pub",
-            &path("dev.pub"),
-        ])
-        .ok();
-        nx([
-            "image",
-            "keygen",
-            "--out",
-            &path("other.key"),
-            "--pub",
-            &path("other.pub"),
-        ])
-        .ok();
+        let bench = Bench::new();
+        bench.key("other");
         for (name, key) in [("os", "dev.key"), ("strange", "other.key")] {
-            let built = nx([
-                "image",
-                "build",
-                "--profile",
-                "dev",
-                "--board",
-                "virt",
-                "--pkgfs",
-                &path("pkgfs"),
-                "--out",
-                &path(&format!("{name}.img")),
-                "--manifest",
-                &path(&format!("{name}.json")),
-                "--sig",
-                &path(&format!("{name}.sig")),
-                "--sign",
-                &path(key),
-            ]);
-            built.ok();
+            bench.build(name, 300_000, 1, &[], key);
         }
-        fs::write(work.path("disk.img"), b"the old system").unwrap();
-        let port = format!("unix:{}?listen", path("s"));
-        let flashd = Flashd::start([
-            "--port",
-            &port,
-            "--target",
-            &path("disk.img"),
-            "--journal",
-            &path("journal"),
-            "--pub",
-            &path("dev.pub"),
-            "--board",
-            "virt",
-        ]);
+        fs::write(bench.work().path("disk.img"), b"the old system").unwrap();
+        let flashd = bench.flashd();
         Self {
-            work,
+            bench,
             _flashd: flashd,
         }
     }
 
     fn path(&self, name: &str) -> String {
-        self.work.path(name).display().to_string()
+        self.bench.path(name)
     }
 
     fn send(&self, name: &str) -> Ran {
-        nx([
-            "flash",
-            "send",
-            "--img",
-            &self.path(&format!("{name}.img")),
-            "--manifest",
-            &self.path(&format!("{name}.json")),
-            "--sig",
-            &self.path(&format!("{name}.sig")),
-            "--port",
-            &format!("unix:{}", self.path("s")),
-        ])
+        self.bench.send(name, &[])
     }
 
     /// It must fail like this, and the device must be what it was.
@@ -102,16 +42,16 @@ impl Rig {
     fn assert_refused(&self, ran: &Ran, code: i32, words: &[&str]) {
         assert_eq!(ran.code, code, "{ran:#?}");
         for word in words {
-            assert!(ran.stderr.contains(word), "`{word}` is not in {ran:#?}");
+            assert!(ran.stdout.contains(word), "`{word}` is not in {ran:#?}");
         }
         assert_eq!(
-            fs::read(self.work.path("disk.img")).unwrap(),
+            fs::read(self.bench.work().path("disk.img")).unwrap(),
             b"the old system"
         );
     }
 
     fn flip(&self, name: &str, at: usize) {
-        let path = self.work.path(name);
+        let path = self.bench.work().path(name);
         let mut bytes = fs::read(&path).unwrap();
         bytes[at] ^= 1;
         fs::write(path, bytes).unwrap();
@@ -129,7 +69,7 @@ fn a_tampered_image_manifest_or_signature_is_refused() {
     let rig = Rig::new();
     for (name, at) in [("os.img", 2_000_000), ("os.json", 30), ("os.sig", 5)] {
         if name == "os.img" {
-            let len = fs::metadata(rig.work.path(name)).unwrap().len();
+            let len = fs::metadata(rig.bench.work().path(name)).unwrap().len();
             assert!(len > 2_000_000, "{len}");
         }
         rig.flip(name, at);

@@ -9,6 +9,7 @@ mod record;
 mod recorded;
 mod recorder;
 mod replay;
+mod tracks;
 
 pub use record::{CaptureError, Record, Recorded, Side};
 pub use recorder::Recorder;

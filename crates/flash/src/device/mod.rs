@@ -3,6 +3,7 @@
 //! `docs/provisioning/protocol.md`, "Sessions" and "A transfer".
 
 mod answers;
+mod arrivals;
 mod assembly;
 mod commands;
 mod config;
@@ -12,6 +13,7 @@ mod door;
 mod event;
 mod finish;
 mod offer;
+mod pages;
 mod request;
 mod session;
 mod state;

@@ -1,32 +1,25 @@
-//! A transfer: what of an accepted image the device holds, and what comes in.
+//! A transfer: what of an accepted image the device holds.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use nx_image::digest::Digest;
 use nx_image::manifest::{Manifest, Role};
-use nx_image::tree;
 
 use crate::blocks::{Block, BlockMap, BlockSet};
-use crate::device::assembly::{Assemblies, Fitted};
+use crate::device::assembly::Assemblies;
 use crate::device::desk::{Desk, Purpose};
-use crate::device::digests::{Digests, digest_at};
+use crate::device::digests::Digests;
 use crate::device::event::Event;
 use crate::device::finish::Finish;
 use crate::device::offer::{Incoming, Offer, Refused};
 use crate::device::request::{Outcome, Request};
 use crate::device::survey::Survey;
-use crate::limits::{
-    ADDRESS_UNIT_BYTES, CHECKPOINT_AFTER, CHECKPOINT_BYTES, DIRECTORY_BYTES_MAX, WINDOW_BLOCKS_MIN,
-};
+use crate::limits::{CHECKPOINT_AFTER, WINDOW_BLOCKS_MIN};
 use crate::session::Channel;
 use crate::time::Instant;
-use crate::wire::{Busy, BusyPhase, FromDevice, Need, Object, Reader, RejectCode};
-
-/// Blocks that arrive whole and wrong before the device takes the host for broken.
-const BAD_BLOCKS_MAX: u32 = 8;
+use crate::wire::{Busy, BusyPhase, FromDevice, Object, RejectCode};
 
 /// What there is of an accepted image, and what comes in.
 #[derive(Debug)]
@@ -58,17 +51,17 @@ pub(super) struct Transfer {
     /// Digests of the pages that were proven, by segment and page.
     pub(super) pages: BTreeMap<(u8, u16), Digest>,
     pub(super) directory: Option<(u8, Vec<u8>)>,
-    wanted: Option<(Object, Incoming)>,
-    assemblies: Assemblies,
-    writing: BTreeSet<u32>,
-    bad_blocks: u32,
+    pub(super) wanted: Option<(Object, Incoming)>,
+    pub(super) assemblies: Assemblies,
+    pub(super) writing: BTreeSet<u32>,
+    pub(super) bad_blocks: u32,
     pub(super) received: u32,
     pub(super) durable: u32,
-    unsynced_bytes: u64,
-    unsynced_since: Option<Instant>,
+    pub(super) unsynced_bytes: u64,
+    pub(super) unsynced_since: Option<Instant>,
     syncing: bool,
     /// Blocks that are whole and wait for their digest.
-    proving: BTreeSet<u32>,
+    pub(super) proving: BTreeSet<u32>,
     /// `DONE` came, and is looked at once what is being taken in is on the medium.
     pub(super) done_waits: bool,
     pub(super) finish: Option<Finish>,
@@ -142,207 +135,6 @@ impl Transfer {
             .segments
             .get(usize::from(segment))
             .is_some_and(|s| s.role == Role::State && self.offer.keeps_state)
-    }
-
-    /// The expected digest of a block, if its page is at hand.
-    pub(super) fn expected(&self, block: &Block) -> Option<Digest> {
-        self.digests
-            .of(block.segment, block.page(), block.index_in_page())
-    }
-
-    /// Asks for the page of a block's digest.
-    pub(super) fn load_page(&self, block: &Block, purpose: Purpose, desk: &mut Desk) {
-        if let Some(root) = self.root(block.segment) {
-            desk.ask(
-                Request::LoadPage {
-                    root,
-                    page: block.page(),
-                },
-                purpose,
-            );
-        }
-    }
-
-    /// Takes a page from the store if it is the one that was proven.
-    pub(super) fn take_page(&mut self, segment: u8, page: u16, bytes: Vec<u8>) -> bool {
-        let good = self.pages.get(&(segment, page)) == Some(&Digest::of(&bytes));
-        if good {
-            self.digests.keep(segment, page, bytes);
-        }
-        good
-    }
-
-    /// Proves a page against the manifest and keeps it.
-    pub(super) fn prove_page(&mut self, segment: u8, page: u16, bytes: Vec<u8>) -> bool {
-        let digest = Digest::of(&bytes);
-        let blocks = usize::try_from(self.map.page_blocks(segment, page)).unwrap_or(0);
-        let whole = bytes.len() == blocks.saturating_mul(Digest::BYTES);
-        let proven = if self.map.page_count(segment) == 1 {
-            self.root(segment) == Some(tree::root(&[digest]))
-        } else {
-            let directory = self.directory.as_ref().filter(|(of, _)| *of == segment);
-            directory.and_then(|(_, list)| digest_at(list, usize::from(page))) == Some(digest)
-        };
-        if !whole || !proven {
-            return false;
-        }
-        self.pages.insert((segment, page), digest);
-        self.digests.keep(segment, page, bytes);
-        true
-    }
-
-    /// Makes ready for an object and asks the host for it.
-    pub(super) fn want(&mut self, object: Object, len: usize, channel: &mut Channel) {
-        if len > DIRECTORY_BYTES_MAX {
-            return;
-        }
-        self.wanted = Some((object, Incoming::with_len(len)));
-        say(channel, &FromDevice::Want(object));
-    }
-
-    /// Takes the payload of a `META` frame; returns whether it is taken, and the object that
-    /// is whole with it.
-    pub(super) fn meta(&mut self, payload: &[u8]) -> (bool, Option<(Object, Vec<u8>)>) {
-        let mut fields = Reader::new(payload);
-        let (Ok(number), Ok(offset)) = (fields.u32(), fields.u32()) else {
-            return (false, None);
-        };
-        let Some(object) = Object::from_number(number) else {
-            return (false, None);
-        };
-        let Some((wanted, incoming)) = &mut self.wanted else {
-            // A slice that was had before, of an object that is whole.
-            return (true, None);
-        };
-        if *wanted != object {
-            return (true, None);
-        }
-        if !incoming.fit(offset, fields.rest()) {
-            return (false, None);
-        }
-        if !incoming.is_whole() {
-            return (true, None);
-        }
-        let whole = self
-            .wanted
-            .take()
-            .map(|(object, whole)| (object, whole.into_bytes()));
-        (true, whole)
-    }
-
-    /// Takes the payload of a `DATA` frame; returns whether it is taken.
-    pub(super) fn data(
-        &mut self,
-        payload: &[u8],
-        channel: &mut Channel,
-        desk: &mut Desk,
-    ) -> Result<bool, Refused> {
-        let mut fields = Reader::new(payload);
-        let Ok(address) = fields.u32() else {
-            return Ok(false);
-        };
-        let data = fields.rest();
-        let at = u64::from(address).saturating_mul(ADDRESS_UNIT_BYTES);
-        let Some(block) = self.map.at_offset(at) else {
-            return Err((RejectCode::Address, format!("offset {at} is in no segment")));
-        };
-        let had = self.proven.contains(block.number) || self.present.contains(block.number);
-        let comes = self.writing.contains(&block.number) || self.proving.contains(&block.number);
-        if had || comes {
-            return Ok(true);
-        }
-        let inside = u32::try_from(at.saturating_sub(block.offset)).unwrap_or(u32::MAX);
-        match self.assemblies.fit(&block, inside, data) {
-            Fitted::Taken => Ok(true),
-            Fitted::NoRoom => Ok(false),
-            Fitted::Misfit => {
-                let len = data.len();
-                let detail = format!("{len} bytes at offset {at} do not fit their block");
-                Err((RejectCode::Address, detail))
-            }
-            Fitted::Whole => {
-                if self.digests.has(block.segment, block.page()) {
-                    self.prove(block.number, None, channel, desk)?;
-                } else {
-                    self.proving.insert(block.number);
-                    self.load_page(&block, Purpose::Prove(block.number), desk);
-                }
-                Ok(true)
-            }
-        }
-    }
-
-    /// The page of a whole block is at hand, or was asked for: proves the block.
-    pub(super) fn prove(
-        &mut self,
-        number: u32,
-        outcome: Option<Vec<u8>>,
-        channel: &mut Channel,
-        desk: &mut Desk,
-    ) -> Result<(), Refused> {
-        self.proving.remove(&number);
-        let Some(block) = self.map.by_number(number) else {
-            return Ok(());
-        };
-        if !self.assemblies.is_open(number) {
-            return Ok(());
-        }
-        if let Some(bytes) = outcome {
-            self.take_page(block.segment, block.page(), bytes);
-        }
-        let expected = self.expected(&block);
-        let got = self.assemblies.bytes(number).map(Digest::of);
-        let Some(bytes) = self.assemblies.remove(number) else {
-            return Ok(());
-        };
-        if expected.is_some() && expected == got {
-            self.writing.insert(number);
-            let offset = block.offset;
-            desk.ask(Request::Write { offset, bytes }, Purpose::Written(number));
-            return Ok(());
-        }
-        self.bad_blocks = self.bad_blocks.saturating_add(1);
-        if self.bad_blocks > BAD_BLOCKS_MAX {
-            let detail = format!("{} blocks arrived whole and wrong", self.bad_blocks);
-            return Err((RejectCode::Digests, detail));
-        }
-        self.need_again(&[block], channel);
-        Ok(())
-    }
-
-    /// Asks once more for blocks, page by page.
-    pub(super) fn need_again(&mut self, blocks: &[Block], channel: &mut Channel) {
-        let mut pages: BTreeMap<(u8, u16), Vec<u8>> = BTreeMap::new();
-        for block in blocks {
-            let bits = pages.entry((block.segment, block.page())).or_default();
-            set_bit(bits, block.index_in_page());
-        }
-        for ((segment, page), bitmap) in pages {
-            let last = page.saturating_add(1) == self.map.page_count(segment);
-            let need = Need {
-                segment,
-                page,
-                last,
-                kept: false,
-                bitmap,
-            };
-            say(channel, &FromDevice::Need(need));
-        }
-    }
-
-    /// A block is on the medium.
-    pub(super) fn written(&mut self, number: u32, now: Instant, desk: &mut Desk) {
-        let Some(block) = self.map.by_number(number) else {
-            return;
-        };
-        self.writing.remove(&number);
-        self.received = self.received.saturating_add(1);
-        self.unsynced_bytes = self.unsynced_bytes.saturating_add(u64::from(block.bytes));
-        self.unsynced_since.get_or_insert(now);
-        self.have(&block, desk);
-        if self.unsynced_bytes >= CHECKPOINT_BYTES {
-            self.checkpoint(desk);
-        }
     }
 
     /// A block counts as had; tells when its segment is complete with it.

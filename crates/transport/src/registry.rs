@@ -18,14 +18,32 @@ use nearest::nearest;
 /// A driver: opens links of one scheme.
 ///
 /// ```
-/// use nx_transport::{Driver, DriverRequest, Transport, TransportError};
+/// # #[cfg(target_os = "linux")] {
+/// use std::os::unix::net::UnixStream;
+///
+/// use nx_transport::{Caps, Driver, DriverRequest, Stream, Transport, TransportError};
 ///
 /// fn open(request: &DriverRequest<'_>) -> Result<Box<dyn Transport>, TransportError> {
-///     # let _ = request; todo!()
+///     let failed = |source| TransportError::Io {
+///         op: "connect to",
+///         port: request.port.to_owned(),
+///         source,
+///     };
+///     let socket = UnixStream::connect(request.target).map_err(failed)?;
+///     let caps = Caps::new()
+///         .with_hang_up(true)
+///         .with_back_pressure(true)
+///         .with_lossless(true);
+///     Ok(Box::new(Stream::over(request.port, socket.into(), caps)?))
 /// }
+///
 /// nx_transport::inventory::submit! {
-///     Driver::new("mylink", open).summary("my own link").syntax("mylink:NAME")
+///     Driver::new("mylink", open).summary("a socket of my own").syntax("mylink:PATH")
 /// }
+/// # let port = "mylink:/nowhere/socket".parse().unwrap();
+/// # let error = nx_transport::open(&port, &nx_transport::OpenOptions::new()).unwrap_err();
+/// # assert!(matches!(error, TransportError::Io { op: "connect to", .. }), "{error:?}");
+/// # }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::{Clock, TransportError};
 
 /// Shortest wait. A side that polls with no timeout would otherwise stop time for everybody.
-pub(crate) const TICK: Duration = Duration::from_micros(1);
+const TICK: Duration = Duration::from_micros(1);
 
 /// Real time after which a party that waits for its turn gives up.
 ///
@@ -168,6 +168,12 @@ impl Party {
     /// Waits for this party's turn.
     pub(crate) fn take_turn(&self) -> Result<(), TransportError> {
         self.seat.take_turn(STALL)
+    }
+
+    /// Waits for this party's turn; returns when a wait of `timeout` from then on ends.
+    pub(crate) fn take_turn_for(&self, timeout: Duration) -> Result<Duration, TransportError> {
+        self.take_turn()?;
+        Ok(self.now().saturating_add(timeout.max(TICK)))
     }
 
     /// Waits for this party's turn before it leaves, but not for long.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::registry::{Driver, DriverRequest};
-use crate::virtual_clock::{PartyId, TICK};
+use crate::virtual_clock::PartyId;
 use crate::{Caps, Clock, Moved, Party, Transport, TransportError, VirtualClock};
 
 inventory::submit! {
@@ -160,8 +160,7 @@ impl Transport for Loopback {
         inp: &mut [u8],
         timeout: Duration,
     ) -> Result<Moved, TransportError> {
-        self.party.take_turn()?;
-        let until = self.party.now().saturating_add(timeout.max(TICK));
+        let until = self.party.take_turn_for(timeout)?;
         loop {
             let moved = self.move_now(out, inp)?;
             if !moved.is_nothing() || self.party.now() >= until {

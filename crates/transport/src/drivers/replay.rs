@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::pcapng::{Direction, LINK_BYTES, Packet, Reader};
 use crate::registry::{Driver, DriverRequest, Key};
-use crate::virtual_clock::TICK;
 use crate::{Caps, Clock, Moved, Party, Transport, TransportError, VirtualClock};
 
 inventory::submit! {
@@ -190,8 +189,7 @@ impl Transport for Replay {
         inp: &mut [u8],
         timeout: Duration,
     ) -> Result<Moved, TransportError> {
-        self.party.take_turn()?;
-        let until = self.party.now().saturating_add(timeout.max(TICK));
+        let until = self.party.take_turn_for(timeout)?;
         // What is sent after the end goes nowhere; what brings the end about is still taken.
         if self.ended && self.next.is_none() && self.arrived.is_empty() {
             return Err(TransportError::closed(&self.port));

@@ -9,6 +9,7 @@
 //!
 //! * `std`: files. Verification of an image on disk, inspection, key files.
 //! * `build`: the image builder.
+//! * `test-image`: small signed images for the tests of other crates.
 //!
 //! The format is specified in `docs/provisioning/image-format.md`.
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -33,6 +34,9 @@ pub mod sidecar;
 pub mod signer;
 #[cfg(feature = "std")]
 pub mod verify;
+
+#[cfg(feature = "test-image")]
+pub mod test_image;
 
 mod hex;
 #[cfg(feature = "std")]

@@ -13,12 +13,11 @@
     reason = "a harness of tests stops at the first surprise"
 )]
 
-mod image;
 mod link;
 mod rig;
 mod shells;
 
-pub use image::{TestImage, random_bytes};
 pub use link::Link;
+pub use nx_image::test_image::{TestImage, random_bytes};
 pub use rig::{Outcome, Rig, run_for};
 pub use shells::{DeviceShell, HostShell};

@@ -10,9 +10,9 @@ use nx_flash::drive::{Driver, NoTape, Round, Tape};
 use nx_flash::host::{self, Failure, Host, HostConfig, Job, Progress};
 use nx_flash::storage::{MemoryStore, Store};
 use nx_flash::wire::OfferFlags;
+use nx_image::test_image::TestImage;
 use nx_transport::Transport;
 
-use crate::image::TestImage;
 use crate::link::Link;
 use crate::shells::{DeviceShell, HostShell};
 

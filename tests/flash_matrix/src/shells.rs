@@ -5,9 +5,8 @@ use nx_flash::drive::Shell;
 use nx_flash::host::{self, Host};
 use nx_flash::storage::Store;
 use nx_flash::time::Instant;
-use nx_image::digest::Digest;
 
-use crate::image::TestImage;
+use nx_image::test_image::TestImage;
 
 /// Gives a host its image from memory.
 #[derive(Debug)]
@@ -30,13 +29,6 @@ impl<'a> HostShell<'a> {
     }
 }
 
-fn flatten(digests: &[Digest]) -> Vec<u8> {
-    digests
-        .iter()
-        .flat_map(|digest| digest.as_bytes().iter().copied())
-        .collect()
-}
-
 impl Shell<Host> for HostShell<'_> {
     fn serve(&mut self, request: host::Request) -> host::Outcome {
         host::Outcome::Bytes(match request {
@@ -44,19 +36,8 @@ impl Shell<Host> for HostShell<'_> {
                 let from = usize::try_from(offset).unwrap();
                 self.image.bytes[from..from + bytes as usize].to_vec()
             }
-            host::Request::Page { segment, page } => {
-                let digests = self.image.block_digests(segment);
-                let mut pages = digests.chunks(1_024);
-                flatten(pages.nth(usize::from(page)).unwrap_or_default())
-            }
-            host::Request::Directory { segment } => {
-                let digests = self.image.block_digests(segment);
-                let pages: Vec<Digest> = digests
-                    .chunks(1_024)
-                    .map(nx_image::tree::page_digest)
-                    .collect();
-                flatten(&pages)
-            }
+            host::Request::Page { segment, page } => self.image.page(segment, page),
+            host::Request::Directory { segment } => self.image.directory(segment),
         })
     }
 

@@ -11,8 +11,9 @@ use nx_flash::wire::{
     AbortReason, Busy, Frame, FromDevice, FromHost, Hello, Kind, Need, Object, OfferFlags, Refusal,
     RejectCode, Welcome, Writer,
 };
+use nx_image::test_image::TestImage;
 
-use crate::image::{BLOCK, Image, key};
+use crate::image::BLOCK;
 
 /// A device on its store, and a host whose every step the test decides.
 pub(crate) struct Bench<S: Store> {
@@ -34,7 +35,7 @@ pub(crate) struct Bench<S: Store> {
 
 impl<S: Store> Bench<S> {
     pub(crate) fn new(store: S) -> Self {
-        let mut config = DeviceConfig::new(vec![key()], 7);
+        let mut config = DeviceConfig::new(vec![TestImage::key()], 7);
         config.board = Some("virt".into());
         Self::with(store, config)
     }
@@ -216,9 +217,9 @@ impl<S: Store> Bench<S> {
         self.input(&frame);
     }
 
-    pub(crate) fn offer(&mut self, image: &Image, flags: OfferFlags) {
+    pub(crate) fn offer(&mut self, image: &TestImage, flags: OfferFlags) {
         let mut bytes = image.signature.clone();
-        bytes.extend(&image.raw);
+        bytes.extend(&image.manifest_bytes);
         self.say(FromHost::Offer {
             bytes: bytes.len() as u32,
             flags,
@@ -227,7 +228,7 @@ impl<S: Store> Bench<S> {
     }
 
     /// Asks for every segment and gives the digests that are wanted.
-    pub(crate) fn survey(&mut self, image: &Image) -> Vec<Need> {
+    pub(crate) fn survey(&mut self, image: &TestImage) -> Vec<Need> {
         let mut needs = Vec::new();
         for segment in &image.manifest.segments {
             self.say(FromHost::Write {
@@ -256,27 +257,27 @@ impl<S: Store> Bench<S> {
     }
 
     /// Offers, surveys; the needs of every page.
-    pub(crate) fn begin(&mut self, image: &Image, flags: OfferFlags) -> Vec<Need> {
+    pub(crate) fn begin(&mut self, image: &TestImage, flags: OfferFlags) -> Vec<Need> {
         self.offer(image, flags);
         assert_eq!(self.take_said(), [FromDevice::Accepted]);
         self.survey(image)
     }
 
     /// Sends every block that is needed.
-    pub(crate) fn fill(&mut self, image: &Image, needs: &[Need]) {
+    pub(crate) fn fill(&mut self, image: &TestImage, needs: &[Need]) {
         for (offset, data) in needed(image, needs) {
             self.data(offset, &data);
         }
     }
 
-    pub(crate) fn done(&mut self, image: &Image) {
+    pub(crate) fn done(&mut self, image: &TestImage) {
         self.say(FromHost::Done {
             manifest: image.digest(),
         });
     }
 
     /// A whole transfer in a session of its own; returns how many blocks were needed.
-    pub(crate) fn send(&mut self, image: &Image, flags: OfferFlags) -> usize {
+    pub(crate) fn send(&mut self, image: &TestImage, flags: OfferFlags) -> usize {
         self.hello();
         let needs = self.begin(image, flags);
         self.fill(image, &needs);
@@ -315,7 +316,7 @@ impl<S: Store> Bench<S> {
 }
 
 /// Offset and bytes of every block that these needs name.
-pub(crate) fn needed(image: &Image, needs: &[Need]) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn needed(image: &TestImage, needs: &[Need]) -> Vec<(u64, Vec<u8>)> {
     let mut blocks = Vec::new();
     for need in needs {
         let segment = &image.manifest.segments[usize::from(need.segment)];

@@ -7,9 +7,10 @@ use std::process::Command;
 
 use nx_flash::storage::{FileStore, FileStoreConfig, Layout, StorageError};
 use nx_flash::wire::{BootTarget, FromDevice, FromHost, OfferFlags, RejectCode};
+use nx_image::test_image::random_bytes;
 
 use crate::bench::Bench;
-use crate::image::{BLOCK, Image, noise};
+use crate::image::{self, BLOCK};
 
 const NOTHING: OfferFlags = OfferFlags {
     restart: false,
@@ -54,7 +55,7 @@ fn an_image_replaces_the_file_and_leaves_nothing_beside_it() {
     let place = Place::new();
     let mut bench = Bench::new(place.open());
     for seed in [1, 2] {
-        let image = Image::plain(seed);
+        let image = image::plain(seed);
         assert_eq!(bench.send(&image, NOTHING), 10);
         assert_eq!(place.target(), image.bytes);
         assert!(!place.staging().exists());
@@ -64,7 +65,7 @@ fn an_image_replaces_the_file_and_leaves_nothing_beside_it() {
 #[test]
 fn a_restarted_device_resumes_from_the_staged_bytes_alone() {
     let place = Place::new();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let mut bench = Bench::new(place.open());
     bench.hello();
     let needs = bench.begin(&image, NOTHING);
@@ -82,15 +83,15 @@ fn a_restarted_device_resumes_from_the_staged_bytes_alone() {
 #[test]
 fn a_tampered_offer_changes_neither_target_nor_staging() {
     let place = Place::new();
-    let (installed, begun) = (Image::plain(1), Image::plain(2));
+    let (installed, begun) = (image::plain(1), image::plain(2));
     let mut bench = Bench::new(place.open());
     bench.send(&installed, NOTHING);
     bench.hello();
     let needs = bench.begin(&begun, NOTHING);
     bench.fill(&begun, &needs[..1]);
     let staged = fs::read(place.staging()).unwrap();
-    let mut tampered = Image::plain(3);
-    tampered.raw[50] ^= 1;
+    let mut tampered = image::plain(3);
+    tampered.manifest_bytes[50] ^= 1;
     bench.offer(&tampered, NOTHING);
     assert_eq!(bench.rejected(), RejectCode::Signature);
     assert_eq!(place.target(), installed.bytes);
@@ -105,13 +106,13 @@ fn a_tampered_offer_changes_neither_target_nor_staging() {
 #[test]
 fn a_stale_staging_of_another_image_or_length_is_no_use_and_no_harm() {
     let place = Place::new();
-    let image = Image::plain(1);
-    fs::write(place.staging(), noise(image.bytes.len(), 5)).unwrap();
+    let image = image::plain(1);
+    fs::write(place.staging(), random_bytes(image.bytes.len(), 5)).unwrap();
     let mut bench = Bench::new(place.open());
     assert_eq!(bench.send(&image, NOTHING), 10);
     assert_eq!(place.target(), image.bytes);
 
-    let next = Image::plain(4);
+    let next = image::plain(4);
     bench.hello();
     let needs = bench.begin(&next, NOTHING);
     bench.fill(&next, &needs[..1]);
@@ -145,9 +146,9 @@ fn a_staging_path_that_is_not_our_file_is_refused_and_not_touched() {
     ];
     for (what, lay) in lay {
         let place = Place::new();
-        let image = Image::plain(1);
+        let image = image::plain(1);
         let victim = place.path("victim");
-        fs::write(&victim, noise(image.bytes.len(), 9)).unwrap();
+        fs::write(&victim, random_bytes(image.bytes.len(), 9)).unwrap();
         let before = fs::read(&victim).unwrap();
         let mut bench = Bench::new(place.open());
         bench.hello();
@@ -199,7 +200,7 @@ fn a_target_keeps_its_mode_and_a_linked_one_its_link() {
     fs::write(place.path("real.img"), b"old").unwrap();
     fs::set_permissions(place.path("real.img"), fs::Permissions::from_mode(0o644)).unwrap();
     symlink(place.path("real.img"), place.path("disk.img")).unwrap();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     Bench::new(place.open()).send(&image, NOTHING);
     assert!(
         fs::symlink_metadata(place.path("disk.img"))
@@ -263,15 +264,15 @@ fn in_place_an_interrupted_update_keeps_the_users_state() {
     let mut config = place.config();
     config.layout = Some(Layout::InPlace);
     let open = || FileStore::open(&config).unwrap();
-    let old = Image::with_state(1, 3, 4);
+    let old = image::with_state(1, 3, 4);
     Bench::new(open()).send(&old, NOTHING);
     let state = old.manifest.segments[2].offset as usize;
-    let user = noise(2 * BLOCK, 66);
+    let user = random_bytes(2 * BLOCK, 66);
     let mut disk = place.target();
     disk[state..state + user.len()].copy_from_slice(&user);
     fs::write(place.path("disk.img"), &disk).unwrap();
 
-    let new = Image::with_state(2, 3, 4);
+    let new = image::with_state(2, 3, 4);
     let mut bench = Bench::new(open());
     bench.hello();
     let needs = bench.begin(&new, NOTHING);
@@ -293,7 +294,7 @@ fn in_place_the_installed_image_sent_again_is_not_written_again() {
     let place = Place::new();
     let mut config = place.config();
     config.layout = Some(Layout::InPlace);
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let mut bench = Bench::new(FileStore::open(&config).unwrap());
     bench.send(&image, NOTHING);
     let before = fs::metadata(place.path("disk.img")).unwrap();
@@ -307,7 +308,7 @@ fn in_place_the_installed_image_sent_again_is_not_written_again() {
 
 #[test]
 fn rubbish_between_the_segments_of_the_installed_image_is_cleared_without_sending_a_block() {
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let gap = image.manifest.segments[0].end() as usize + 5;
     for layout in [Layout::File, Layout::InPlace] {
         let place = Place::new();
@@ -356,7 +357,10 @@ fn a_full_disk_is_said_to_be_full_and_the_old_image_stays() {
     config.target = small.0.join("disk.img");
     fs::write(&config.target, b"what was there").unwrap();
     let mut bench = Bench::new(FileStore::open(&config).unwrap());
-    let image = Image::of(&[(nx_image::SegmentKind::Rootfs, noise(40 * BLOCK, 1))]);
+    let image = image::of(vec![(
+        nx_image::SegmentKind::Rootfs,
+        random_bytes(40 * BLOCK, 1),
+    )]);
     bench.hello();
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs);

@@ -6,7 +6,7 @@ use nx_flash::wire::{Frame, OfferFlags, Writer};
 use proptest::prelude::*;
 
 use crate::bench::Bench;
-use crate::image::{BLOCK, Image};
+use crate::image::{self, BLOCK};
 
 /// What a hostile peer does next.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ proptest! {
     #[test]
     fn no_input_makes_a_device_panic_or_install(steps in proptest::collection::vec(step(), 1..40)) {
         let mut bench = Bench::new(MemoryStore::new());
-        let image = Image::plain(1);
+        let image = image::plain(1);
         let mut session = bench.hello().session;
         for step in steps {
             match step {
@@ -118,7 +118,7 @@ proptest! {
         flips in proptest::collection::vec((any::<prop::sample::Index>(), 0..8_u8), 1..30),
     ) {
         let mut bench = Bench::new(MemoryStore::new());
-        let image = Image::plain(1);
+        let image = image::plain(1);
         bench.hello();
         let needs = bench.begin(&image, OfferFlags::default());
         let mut stream = Vec::new();

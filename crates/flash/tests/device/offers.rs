@@ -5,12 +5,13 @@ use nx_flash::machine::Machine as _;
 use nx_flash::storage::MemoryStore;
 use nx_flash::wire::{AbortReason, FromDevice, FromHost, Object, OfferFlags, RejectCode};
 use nx_image::manifest::Profile;
+use nx_image::test_image::TestImage;
 
 use crate::bench::Bench;
-use crate::image::{Image, key};
+use crate::image;
 
 fn bench(change: impl FnOnce(&mut DeviceConfig)) -> Bench<MemoryStore> {
-    let mut config = DeviceConfig::new(vec![key()], 7);
+    let mut config = DeviceConfig::new(vec![TestImage::key()], 7);
     config.board = Some("virt".into());
     change(&mut config);
     let mut bench = Bench::with(MemoryStore::new(), config);
@@ -19,7 +20,7 @@ fn bench(change: impl FnOnce(&mut DeviceConfig)) -> Bench<MemoryStore> {
 }
 
 /// The refusal of an offer, which must not have touched the store.
-fn refusal(image: &Image, change: impl FnOnce(&mut DeviceConfig)) -> RejectCode {
+fn refusal(image: &TestImage, change: impl FnOnce(&mut DeviceConfig)) -> RejectCode {
     let mut bench = bench(change);
     bench.offer(image, OfferFlags::default());
     let only_looked = |request: &Request| *request == Request::Status;
@@ -34,10 +35,10 @@ fn refusal(image: &Image, change: impl FnOnce(&mut DeviceConfig)) -> RejectCode 
 
 #[test]
 fn any_flipped_byte_of_manifest_or_signature_is_a_bad_signature() {
-    let good = Image::plain(1);
-    for at in (0..good.raw.len()).step_by(7) {
+    let good = image::plain(1);
+    for at in (0..good.manifest_bytes.len()).step_by(7) {
         let mut image = good.clone();
-        image.raw[at] ^= 1;
+        image.manifest_bytes[at] ^= 1;
         assert_eq!(
             refusal(&image, |_| {}),
             RejectCode::Signature,
@@ -57,31 +58,30 @@ fn any_flipped_byte_of_manifest_or_signature_is_a_bad_signature() {
 
 #[test]
 fn the_signature_is_checked_before_the_manifest_is_read() {
-    let mut image = Image::plain(1);
-    image.raw = b"{no manifest at all".to_vec();
+    let mut image = image::plain(1);
+    image.manifest_bytes = b"{no manifest at all".to_vec();
     assert_eq!(refusal(&image, |_| {}), RejectCode::Signature);
 }
 
 #[test]
 fn a_device_without_keys_takes_nothing() {
     assert_eq!(
-        refusal(&Image::plain(1), |config| config.keys.clear()),
+        refusal(&image::plain(1), |config| config.keys.clear()),
         RejectCode::Signature
     );
 }
 
 #[test]
 fn what_is_signed_and_no_manifest_is_refused() {
-    use ed25519_dalek::Signer as _;
-    let mut image = Image::plain(1);
-    image.raw.push(b' ');
-    image.signature = crate::image::secret().sign(&image.raw).to_bytes().to_vec();
+    let mut image = image::plain(1);
+    image.manifest_bytes.push(b' ');
+    image.signature = TestImage::sign(&image.manifest_bytes);
     assert_eq!(refusal(&image, |_| {}), RejectCode::Manifest);
 }
 
 #[test]
 fn another_board_is_refused_or_reported_as_the_policy_says() {
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let other = |policy| {
         move |config: &mut DeviceConfig| {
             config.board = Some("other".into());
@@ -100,14 +100,14 @@ fn another_board_is_refused_or_reported_as_the_policy_says() {
 #[test]
 fn a_device_of_no_board_takes_every_board() {
     let mut bench = bench(|config| config.board = None);
-    bench.offer(&Image::plain(1), OfferFlags::default());
+    bench.offer(&image::plain(1), OfferFlags::default());
     assert_eq!(bench.take_said(), [FromDevice::Accepted]);
 }
 
 #[test]
 fn a_release_device_refuses_dev_images_and_a_dev_device_takes_both() {
-    let dev = Image::plain(1);
-    let release = Image::plain(1).sign(|m| m.image.profile = Profile::Release);
+    let dev = image::plain(1);
+    let release = image::plain(1).resigned(|m| m.image.profile = Profile::Release);
     let code = refusal(&dev, |config| config.profile = Profile::Release);
     assert_eq!(code, RejectCode::Profile);
     for image in [&dev, &release] {
@@ -119,7 +119,7 @@ fn a_release_device_refuses_dev_images_and_a_dev_device_takes_both() {
 
 #[test]
 fn an_image_larger_than_the_target_is_refused() {
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let mut bench = bench(|_| {});
     bench.intercept = |request| match request {
         Request::Status => Some(Outcome::Status(StoreStatus {
@@ -168,9 +168,9 @@ fn an_object_without_an_offer_is_not_taken() {
 
 #[test]
 fn slices_of_an_offer_may_come_twice_and_in_any_order() {
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let mut bytes = image.signature.clone();
-    bytes.extend(&image.raw);
+    bytes.extend(&image.manifest_bytes);
     let mut bench = bench(|_| {});
     bench.say(FromHost::Offer {
         bytes: bytes.len() as u32,
@@ -188,7 +188,7 @@ fn slices_of_an_offer_may_come_twice_and_in_any_order() {
 
 #[test]
 fn commands_out_of_order_are_refused() {
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let early = [
         FromHost::Write {
             segment: "kernel".into(),
@@ -210,7 +210,7 @@ fn commands_out_of_order_are_refused() {
 #[test]
 fn a_new_offer_in_the_middle_begins_anew() {
     let mut bench = bench(|_| {});
-    let (first, second) = (Image::plain(1), Image::plain(50));
+    let (first, second) = (image::plain(1), image::plain(50));
     let needs = bench.begin(&first, OfferFlags::default());
     bench.fill(&first, &needs[..1]);
     let needs = bench.begin(&second, OfferFlags::default());

@@ -8,7 +8,7 @@ use nx_flash::storage::MemoryStore;
 use nx_flash::wire::{AbortReason, BootTarget, FromDevice, FromHost, OfferFlags, RejectCode};
 
 use crate::bench::Bench;
-use crate::image::Image;
+use crate::image;
 
 fn bench() -> Bench<MemoryStore> {
     Bench::new(MemoryStore::new())
@@ -76,7 +76,7 @@ fn a_refusal_in_the_same_breath_does_not_swallow_a_welcome() {
 #[test]
 fn silence_ends_a_session_and_keeps_what_came() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     bench.hello();
     let needs = bench.begin(&image, OfferFlags::default());
     bench.fill(&image, &needs[..1]);
@@ -90,7 +90,7 @@ fn silence_ends_a_session_and_keeps_what_came() {
 #[test]
 fn a_host_that_waits_for_the_device_is_not_taken_for_gone() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     bench.hello();
     let needs = bench.begin(&image, OfferFlags::default());
     bench.fill(&image, &needs);

@@ -7,9 +7,10 @@ use nx_flash::machine::Machine as _;
 use nx_flash::storage::{MemoryStore, Store as _};
 use nx_flash::wire::{FromDevice, FromHost, Object, OfferFlags, RejectCode, Verdict};
 use nx_image::SegmentKind;
+use nx_image::test_image::{TestImage, random_bytes};
 
 use crate::bench::{Bench, needed};
-use crate::image::{BLOCK, Image, noise};
+use crate::image::{self, BLOCK};
 
 fn bench() -> Bench<MemoryStore> {
     let mut bench = Bench::new(MemoryStore::new());
@@ -33,7 +34,7 @@ const WIPE: OfferFlags = OfferFlags {
 #[test]
 fn an_image_is_installed_byte_for_byte_and_told_in_order() {
     let mut bench = Bench::new(MemoryStore::new());
-    let image = Image::plain(1);
+    let image = image::plain(1);
     assert_eq!(bench.send(&image, NOTHING), 10);
     assert_eq!(bench.store.installed().unwrap(), image.bytes);
     let wrote = |name: &str, bytes| Event::SegmentWritten {
@@ -60,7 +61,7 @@ fn an_image_is_installed_byte_for_byte_and_told_in_order() {
 #[test]
 fn slices_of_any_cut_and_order_make_the_block() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     for (offset, data) in needed(&image, &needs) {
         let cuts = [
@@ -89,7 +90,7 @@ fn slices_of_any_cut_and_order_make_the_block() {
 #[test]
 fn a_block_that_is_not_the_signed_one_is_never_written_and_asked_for_again() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     let (offset, good) = needed(&image, &needs)[0].clone();
     let mut bad = good.clone();
@@ -112,14 +113,14 @@ fn a_block_that_is_not_the_signed_one_is_never_written_and_asked_for_again() {
 #[test]
 fn a_host_that_sends_wrong_blocks_again_and_again_is_refused() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     let (offset, good) = needed(&image, &needs)[0].clone();
     for _ in 0..8 {
-        bench.data(offset, &noise(good.len(), 99));
+        bench.data(offset, &random_bytes(good.len(), 99));
     }
     assert_eq!(bench.take_said().len(), 8);
-    bench.data(offset, &noise(good.len(), 99));
+    bench.data(offset, &random_bytes(good.len(), 99));
     assert_eq!(bench.rejected(), RejectCode::Digests);
     assert_eq!(bench.store.writes(), 0);
 }
@@ -127,7 +128,7 @@ fn a_host_that_sends_wrong_blocks_again_and_again_is_refused() {
 #[test]
 fn digests_that_do_not_prove_are_refused() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     bench.offer(&image, NOTHING);
     bench.take_said();
     bench.say(FromHost::Write {
@@ -154,9 +155,9 @@ fn digests_that_do_not_prove_are_refused() {
 fn a_segment_of_several_pages_is_proven_through_its_directory() {
     let mut bench = bench();
     let mut content = vec![0; 1_025 * BLOCK];
-    content[..BLOCK].copy_from_slice(&noise(BLOCK, 3));
-    content[1_024 * BLOCK..].copy_from_slice(&noise(BLOCK, 4));
-    let image = Image::of(&[(SegmentKind::Rootfs, content)]);
+    content[..BLOCK].copy_from_slice(&random_bytes(BLOCK, 3));
+    content[1_024 * BLOCK..].copy_from_slice(&random_bytes(BLOCK, 4));
+    let image = image::of(vec![(SegmentKind::Rootfs, content)]);
     let needs = bench.begin(&image, NOTHING);
     assert_eq!(
         needs.iter().map(|n| (n.page, n.last)).collect::<Vec<_>>(),
@@ -174,7 +175,7 @@ fn a_segment_of_several_pages_is_proven_through_its_directory() {
 
 #[test]
 fn data_outside_the_image_or_across_blocks_is_refused() {
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let kernel = image.manifest.segments[0].size;
     let cases: [(u64, usize); 4] = [
         (1 << 30, 64),
@@ -192,11 +193,11 @@ fn data_outside_the_image_or_across_blocks_is_refused() {
 
 #[test]
 fn blocks_beyond_the_window_are_left_to_come_again() {
-    let mut config = nx_flash::device::DeviceConfig::new(vec![crate::image::key()], 7);
+    let mut config = nx_flash::device::DeviceConfig::new(vec![TestImage::key()], 7);
     config.window_bytes = 3 * BLOCK as u32;
     let mut bench = Bench::with(MemoryStore::new(), config);
     bench.hello();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     let blocks = needed(&image, &needs);
     for (offset, data) in &blocks[..4] {
@@ -211,7 +212,7 @@ fn blocks_beyond_the_window_are_left_to_come_again() {
 #[test]
 fn done_too_early_names_what_is_missing() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs[..1]);
     bench.done(&image);
@@ -226,7 +227,7 @@ fn done_too_early_names_what_is_missing() {
 #[test]
 fn done_waits_for_blocks_on_their_way_to_the_medium() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     let mut bytes = Vec::new();
     for (offset, data) in needed(&image, &needs) {
@@ -250,10 +251,10 @@ fn done_waits_for_blocks_on_their_way_to_the_medium() {
 #[test]
 fn done_for_another_manifest_is_refused() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs);
-    bench.done(&Image::plain(2));
+    bench.done(&image::plain(2));
     assert_eq!(bench.rejected(), RejectCode::OtherManifest);
     assert!(bench.store.installed().is_none());
 }
@@ -261,7 +262,7 @@ fn done_for_another_manifest_is_refused() {
 #[test]
 fn what_rots_on_the_medium_is_found_and_mended_before_the_install() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs);
     bench.store.rot_staged(2 * BLOCK + 5);
@@ -280,7 +281,7 @@ fn what_rots_on_the_medium_is_found_and_mended_before_the_install() {
 #[test]
 fn a_medium_that_never_keeps_a_block_is_given_up_after_three_rounds() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs);
     for round in 0..4 {
@@ -301,7 +302,7 @@ fn a_medium_that_never_keeps_a_block_is_given_up_after_three_rounds() {
 #[test]
 fn a_full_store_ends_the_transfer_with_its_own_code() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.intercept = |request| match request {
         Request::Write { .. } => Some(Outcome::Failed(StoreError::Full("3 bytes left".into()))),
@@ -319,7 +320,7 @@ fn a_full_store_ends_the_transfer_with_its_own_code() {
 #[test]
 fn a_second_try_sends_only_what_the_first_did_not() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs[..1]);
     bench.device.handle_closed(bench.now);
@@ -331,7 +332,7 @@ fn a_second_try_sends_only_what_the_first_did_not() {
 #[test]
 fn a_staged_block_that_rotted_in_between_is_asked_for_again() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs[..1]);
     bench.store.rot_staged(BLOCK + 1);
@@ -342,12 +343,15 @@ fn a_staged_block_that_rotted_in_between_is_asked_for_again() {
 #[test]
 fn an_update_takes_unchanged_blocks_from_the_installed_image() {
     let mut bench = Bench::new(MemoryStore::new());
-    let old = Image::plain(1);
+    let old = image::plain(1);
     bench.send(&old, NOTHING);
     let mut rootfs = old.segment(1).to_vec();
     rootfs[2 * BLOCK] ^= 1;
     let kernel = old.segment(0).to_vec();
-    let new = Image::of(&[(SegmentKind::Kernel, kernel), (SegmentKind::Rootfs, rootfs)]);
+    let new = image::of(vec![
+        (SegmentKind::Kernel, kernel),
+        (SegmentKind::Rootfs, rootfs),
+    ]);
     assert_eq!(bench.send(&new, NOTHING), 1);
     assert_eq!(bench.store.installed().unwrap(), new.bytes);
 }
@@ -355,7 +359,7 @@ fn an_update_takes_unchanged_blocks_from_the_installed_image() {
 #[test]
 fn sending_the_installed_image_again_writes_nothing_unless_told_to_restart() {
     let mut bench = Bench::new(MemoryStore::new());
-    let image = Image::plain(1);
+    let image = image::plain(1);
     bench.send(&image, NOTHING);
     bench.requests.clear();
     assert_eq!(bench.send(&image, NOTHING), 0);
@@ -373,14 +377,14 @@ fn sending_the_installed_image_again_writes_nothing_unless_told_to_restart() {
 #[test]
 fn a_device_keeps_its_state_and_only_a_wipe_writes_it() {
     let mut bench = Bench::new(MemoryStore::new());
-    let old = Image::with_state(1, 2, 4);
+    let old = image::with_state(1, 2, 4);
     bench.send(&old, NOTHING);
     let state = old.manifest.segments[2].offset;
-    let user = noise(3 * BLOCK, 77);
+    let user = random_bytes(3 * BLOCK, 77);
     bench.store.write_installed(state, &user);
     for (flags, image) in [
-        (NOTHING, Image::with_state(2, 2, 4)),
-        (RESTART, Image::with_state(3, 2, 5)),
+        (NOTHING, image::with_state(2, 2, 4)),
+        (RESTART, image::with_state(3, 2, 5)),
     ] {
         bench.send(&image, flags);
         let installed = bench.store.installed().unwrap();
@@ -390,7 +394,7 @@ fn a_device_keeps_its_state_and_only_a_wipe_writes_it() {
         assert_eq!(rest[..user.len()], user, "{flags:?}");
         assert_eq!(installed[backup..], image.bytes[backup..]);
     }
-    let wiped = Image::with_state(4, 2, 5);
+    let wiped = image::with_state(4, 2, 5);
     bench.send(&wiped, WIPE);
     assert_eq!(bench.store.installed().unwrap(), wiped.bytes);
 }
@@ -398,9 +402,9 @@ fn a_device_keeps_its_state_and_only_a_wipe_writes_it() {
 #[test]
 fn an_image_that_has_no_room_for_the_devices_state_is_refused_unless_it_is_wiped() {
     let mut bench = Bench::new(MemoryStore::new());
-    bench.send(&Image::with_state(1, 2, 4), NOTHING);
-    let small = Image::with_state(2, 2, 3);
-    let moved = Image::with_state(3, 3, 4);
+    bench.send(&image::with_state(1, 2, 4), NOTHING);
+    let small = image::with_state(2, 2, 3);
+    let moved = image::with_state(3, 3, 4);
     for image in [&small, &moved] {
         bench.hello();
         bench.offer(image, NOTHING);
@@ -413,10 +417,12 @@ fn an_image_that_has_no_room_for_the_devices_state_is_refused_unless_it_is_wiped
 #[test]
 fn verify_tells_the_digests_of_the_medium() {
     let mut bench = Bench::new(MemoryStore::new());
-    let image = Image::with_state(1, 2, 4);
+    let image = image::with_state(1, 2, 4);
     bench.send(&image, NOTHING);
     let state = image.manifest.segments[2].offset;
-    bench.store.write_installed(state, &noise(2 * BLOCK, 5));
+    bench
+        .store
+        .write_installed(state, &random_bytes(2 * BLOCK, 5));
     let verdicts = |bench: &mut Bench<MemoryStore>| {
         bench.hello();
         bench.say(FromHost::Verify);
@@ -453,7 +459,7 @@ fn verify_tells_the_digests_of_the_medium() {
 #[test]
 fn proven_blocks_are_made_durable_within_a_second() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs[..1]);
     let synced = |bench: &Bench<MemoryStore>| bench.requests.contains(&Request::Sync);
@@ -466,7 +472,7 @@ fn proven_blocks_are_made_durable_within_a_second() {
 #[test]
 fn stopping_makes_durable_what_came() {
     let mut bench = bench();
-    let image = Image::plain(1);
+    let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs[..1]);
     bench.device.stop();
@@ -482,8 +488,8 @@ fn stopping_makes_durable_what_came() {
 #[test]
 fn two_of_the_largest_blocks_always_fit_the_window() {
     let mut bench = Bench::new(MemoryStore::new());
-    let image = Image::of(&[(SegmentKind::Rootfs, noise(1_000, 1))])
-        .sign(|manifest| manifest.image.block_size = 1 << 20);
+    let image = image::of(vec![(SegmentKind::Rootfs, random_bytes(1_000, 1))])
+        .resigned(|manifest| manifest.image.block_size = 1 << 20);
     bench.hello();
     let needs = bench.begin(&image, NOTHING);
     assert_eq!(bench.window(), 2 << 20);

@@ -2,67 +2,34 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use nx_image::digest::Digest;
-use nx_image::manifest::{ImageInfo, Manifest, Profile, Segment, SegmentKind, Table};
-use nx_image::tree;
+use nx_image::manifest::SegmentKind;
+use nx_image::test_image::{TestImage, random_bytes};
 
 use super::bench::{BLOCK, Bench};
 use crate::host::{Job, Request};
 use crate::wire::{FromDevice, Need, OfferFlags};
 
 /// Two segments: one of 5 whole blocks, one of 2.5.
-pub(super) struct Image {
-    pub(super) bytes: Vec<u8>,
-    pub(super) manifest: Vec<u8>,
-    pub(super) signature: Vec<u8>,
-}
+pub(super) struct Image(TestImage);
 
 impl Image {
     pub(super) fn new() -> Self {
-        let fill =
-            |len: u32, step: u32| -> Vec<u8> { (0..len).map(|at| (at * step / 7) as u8).collect() };
-        let contents = [fill(5 * BLOCK, 3), fill(BLOCK * 5 / 2, 5)];
-        let kinds = [SegmentKind::Kernel, SegmentKind::Pkgfs];
-        let mut bytes = Vec::new();
-        let mut segments = Vec::new();
-        for (kind, content) in kinds.into_iter().zip(&contents) {
-            let digests: Vec<Digest> = content.chunks(BLOCK as usize).map(Digest::of).collect();
-            segments.push(Segment {
-                name: kind.as_str().into(),
-                kind,
-                role: kind.role(),
-                offset: bytes.len() as u64,
-                size: content.len() as u64,
-                sha256: Digest::of(content),
-                block_root: tree::root(&[tree::page_digest(&digests)]),
-            });
-            bytes.extend(content);
-        }
-        let manifest = Manifest {
-            image: ImageInfo {
-                size: bytes.len() as u64,
-                sha256: Digest::of(&bytes),
-                board: "virt".into(),
-                profile: Profile::Dev,
-                image_version: "1".into(),
-                rollback_index: 0,
-                block_size: BLOCK,
-                table: Table::None,
-            },
-            segments,
-        };
-        manifest.check().unwrap();
-        Self {
-            bytes,
-            manifest: manifest.encode(),
-            signature: vec![0xab; 64],
-        }
+        let content = |len: u32, seed| random_bytes(len as usize, seed);
+        Self(TestImage::from_segments(
+            vec![
+                (SegmentKind::Kernel, content(5 * BLOCK, 3)),
+                (SegmentKind::Pkgfs, content(BLOCK * 5 / 2, 5)),
+            ],
+            BLOCK,
+        ))
     }
 
     pub(super) fn job(&self) -> Job {
         Job::Send {
-            manifest: self.manifest.clone(),
+            manifest: self.manifest_bytes.clone(),
             signature: self.signature.clone(),
             flags: OfferFlags {
                 restart: false,
@@ -90,6 +57,14 @@ impl Image {
     }
 }
 
+impl Deref for Image {
+    type Target = TestImage;
+
+    fn deref(&self) -> &TestImage {
+        &self.0
+    }
+}
+
 pub(super) fn need(segment: u8, bits: u8) -> FromDevice {
     FromDevice::Need(Need {
         segment,
@@ -102,7 +77,7 @@ pub(super) fn need(segment: u8, bits: u8) -> FromDevice {
 
 pub(super) fn installed(image: &Image) -> FromDevice {
     FromDevice::Installed {
-        manifest: Manifest::digest_of(&image.manifest),
+        manifest: image.digest(),
         installed: Digest::of(b"installed"),
         state_kept: false,
     }

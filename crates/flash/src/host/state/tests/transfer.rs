@@ -4,8 +4,6 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use nx_image::manifest::Manifest;
-
 use super::bench::{BLOCK, Bench};
 use super::image::{Image, installed, need};
 use crate::host::{Event, Outcome};
@@ -16,7 +14,7 @@ use crate::wire::{FromDevice, FromHost, Kind, Object, OfferFlags};
 fn an_offer_is_the_signature_and_the_manifest() {
     let image = Image::new();
     let bench = Bench::connected(image.job());
-    let offer = [image.signature.as_slice(), &image.manifest].concat();
+    let offer = [image.signature.as_slice(), &image.manifest_bytes].concat();
     let flags = OfferFlags {
         restart: false,
         wipe_state: true,
@@ -73,7 +71,7 @@ fn a_transfer_sends_what_is_needed_and_nothing_else() {
         blocks.into_iter().collect::<Vec<_>>(),
         [(1, whole), (2, whole), (4, whole), (7, half)]
     );
-    let manifest = Manifest::digest_of(&image.manifest);
+    let manifest = image.digest();
     assert_eq!(bench.messages.last(), Some(&FromHost::Done { manifest }));
     let progress = bench.host.progress();
     assert_eq!(progress.payload_bytes, 3 * 4_096 + 2_048);

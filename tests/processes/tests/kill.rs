@@ -49,7 +49,7 @@ fn a_killed_nx_resumes_also_with_another_chunk() {
 fn a_killed_flashd_resumes() {
     let bench = bench(2);
     let flashd = bench.flashd();
-    let first = bench.start_slowly("os", &[]);
+    let first = bench.start_slowly("os", &["--no-reconnect"]);
     bench.wait_for_staged(FORTY_PERCENT);
     flashd.kill();
     let ran = first.wait();

@@ -8,5 +8,5 @@ mod nx_error;
 mod reset;
 mod transport;
 
-pub(crate) use flash::failed;
+pub(crate) use flash::{failed, link_lost};
 pub(crate) use nx_error::NxError;

@@ -86,6 +86,11 @@ impl Host {
         &self.config.job
     }
 
+    /// Whether the job is over, and all that is left is to tell the device.
+    pub const fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Leaving { .. } | State::Ended)
+    }
+
     /// How far the job is.
     pub fn progress(&self) -> Progress {
         let mut progress = self.past;

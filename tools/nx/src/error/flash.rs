@@ -6,7 +6,10 @@ use nx_flash::host::Failure;
 use nx_flash::source::SourceError;
 use nx_flash::wire::RejectCode;
 
+use nx_transport::TransportError;
+
 use super::NxError;
+use super::nx_error::chain;
 use crate::reason::Reason;
 
 const AGAIN: &str = "the same command again: it goes on where it stopped";
@@ -121,6 +124,22 @@ pub(crate) fn failed(failure: &Failure) -> NxError {
         .hint("the same with `--capture FILE`, for a bug report"),
         F::Source(why) => NxError::new(Reason::SourceChanged, why.clone()).hint(AGAIN),
         F::Stopped => NxError::new(Reason::RunInterrupted, "interrupted").hint(AGAIN),
+    }
+}
+
+/// Why a job failed while its link was down.
+pub(crate) fn link_lost(failure: &Failure, why: &TransportError) -> NxError {
+    match failure {
+        Failure::Silent { millis } | Failure::Stalled { millis } => NxError::new(
+            Reason::PortClosed,
+            format!(
+                "the link closed, and did not come back: {}; nothing moved for {} s",
+                chain(why),
+                millis.div_ceil(1_000)
+            ),
+        )
+        .hint(format!("a longer --give-up-after, or {AGAIN}")),
+        _ => failed(failure),
     }
 }
 

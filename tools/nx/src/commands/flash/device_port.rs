@@ -6,12 +6,16 @@ use std::time::Duration;
 use clap::Args;
 use nx_flash::splitter::FlashSplitter;
 use nx_image::PublicKey;
-use nx_transport::{OpenOptions, PortSpec, Transport, open};
+use nx_transport::{OpenOptions, PortSpec, open};
 
 use super::events::is_stdout;
 use super::in_process;
+use super::lasting::Lasting;
 use crate::config;
 use crate::error::NxError;
+
+/// How long one try to open the port again may take: Ctrl-C waits for it.
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// Where the device is, and what to record of the talk with it.
 #[derive(Debug, Args)]
@@ -30,6 +34,9 @@ pub(crate) struct DevicePort {
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     give_up_after: u64,
+    /// Fail at once when the link closes, instead of opening the port again and going on
+    #[arg(long)]
+    no_reconnect: bool,
     /// Record all bytes and times as pcapng, for `nx flash replay` and bug reports
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
@@ -57,18 +64,30 @@ impl DevicePort {
         self.events.as_deref().is_some_and(is_stdout)
     }
 
+    /// Whether a link that closes is opened again.
+    pub(crate) const fn reconnects(&self) -> bool {
+        !self.no_reconnect
+    }
+
     /// Opens the port. Behind `loopback:` a device in this process answers, which trusts `keys`
     /// and forgets everything in the end.
     ///
     /// # Errors
     /// Whatever is wrong with the port.
-    pub(crate) fn open(&self, keys: &[PublicKey]) -> Result<Box<dyn Transport>, NxError> {
+    pub(crate) fn open(&self, keys: &[PublicKey]) -> Result<Lasting<'_>, NxError> {
         let spec = self.spec()?;
-        let options = OpenOptions::new()
+        let mut options = OpenOptions::new()
             .with_baud(self.baud)
             .with_splitter(FlashSplitter::boxed)
             .with_remote(self.allow_remote)
             .with_device(in_process::attach(keys.to_vec()));
-        Ok(open(&spec, &options)?)
+        let link = open(&spec, &options)?;
+        options.connect_timeout = RECONNECT_MAX;
+        let port = spec.to_string();
+        Ok(Lasting::over(
+            port,
+            link,
+            Box::new(move || open(&spec, &options)),
+        ))
     }
 }

@@ -9,6 +9,7 @@ use nx_flash::host::{Event, Progress};
 use nx_flash::wire::BusyPhase;
 use serde_json::{Value, json};
 
+use super::lasting::News;
 use crate::error::{self, NxError};
 use crate::reason::Reason;
 
@@ -45,6 +46,15 @@ impl EventStream {
     /// One line.
     pub(crate) fn event(&mut self, at: Duration, event: &Event) {
         self.line(at, value(event));
+    }
+
+    /// The link closed, or is open again.
+    pub(crate) fn link(&mut self, at: Duration, news: News) {
+        let event = match news {
+            News::Lost => "link_lost",
+            News::Back => "link_back",
+        };
+        self.line(at, json!({ "event": event }));
     }
 
     /// How far a transfer is.

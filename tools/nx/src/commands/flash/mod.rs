@@ -5,6 +5,7 @@ mod events;
 pub(crate) mod in_process;
 mod info;
 pub(crate) mod keys;
+mod lasting;
 mod ports;
 mod reboot;
 mod replay;

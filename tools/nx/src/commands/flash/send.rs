@@ -91,6 +91,9 @@ pub(crate) fn run(args: &SendArgs, ui: &mut Ui) -> Ran {
     };
     let ended = session::run(&args.port, &keys, job, Some(&source), &interrupt, ui)?;
     let mut data = facts(manifest, &ended.cost, ended.elapsed);
+    if let Value::Object(members) = &mut data {
+        members.insert("reconnects".into(), ended.reconnects.into());
+    }
     let answer = ended.result.map_err(|error| error.facts(data.clone()))?;
     let Event::Installed {
         manifest: digest,

@@ -11,10 +11,11 @@ use nx_flash::source::ImageSource;
 use nx_flash::time::Instant;
 use nx_flash::wire::BusyPhase;
 use nx_image::PublicKey;
-use nx_transport::{Clock, Transport};
+use nx_transport::{Clock, Transport as _};
 
 use super::device_port::DevicePort;
 use super::events::EventStream;
+use super::lasting::{Lasting, News};
 use crate::error::{self, NxError};
 use crate::interrupt::Interrupt;
 use crate::output::Ui;
@@ -37,6 +38,8 @@ pub(crate) struct Ended {
     pub(crate) elapsed: Duration,
     /// Segments of which the device keeps its own content.
     pub(crate) kept: Vec<u8>,
+    /// How often the link closed and was opened again.
+    pub(crate) reconnects: u32,
 }
 
 /// Runs a job on the device behind `port`; a device in this process trusts `keys`.
@@ -57,6 +60,8 @@ pub(crate) fn run(
         let error = NxError::new(Reason::UsageArguments, text);
         return Err(error.hint("`--events FILE`"));
     }
+    // A device that was told to start again is told once.
+    let reconnects = port.reconnects() && !matches!(job, Job::Reboot(_));
     let mut config = HostConfig::new(nonce(), job);
     config.give_up_after = port.patience();
     let mut events = EventStream::open(port.events.as_deref())?;
@@ -78,13 +83,12 @@ pub(crate) fn run(
         told_at: started,
         seen: Seen::default(),
     };
-    let driven = drive(
-        &mut *link,
-        &mut machine,
-        &mut shell,
-        recorder.as_mut(),
+    let driven = Session {
+        link: &mut link,
+        reconnects,
         interrupt,
-    );
+    }
+    .drive(&mut machine, &mut shell, recorder.as_mut());
     shell.bars.clear();
     let seen = std::mem::take(&mut shell.seen);
     let captured = recorder.map_or(Ok(()), |recorder| recorder.finish().map(drop));
@@ -94,9 +98,13 @@ pub(crate) fn run(
         cost: machine.progress(),
         elapsed: clock.now().saturating_sub(started),
         kept: seen.kept,
+        reconnects: seen.reconnects,
         result: match (driven, seen.failure, seen.answer) {
             (Err(error), ..) => Err(error),
-            (_, Some(failure), _) => Err(error::failed(&failure)),
+            (_, Some(failure), _) => Err(match link.down() {
+                Some(why) => error::link_lost(&failure, why),
+                None => error::failed(&failure),
+            }),
             (_, None, Some(answer)) => captured.map_err(NxError::from).and(told).map(|()| answer),
             (_, None, None) => {
                 let text = "the session ended without an answer";
@@ -106,33 +114,49 @@ pub(crate) fn run(
     })
 }
 
-fn drive(
-    link: &mut dyn Transport,
-    machine: &mut Host,
-    shell: &mut HostShell<'_>,
-    mut recorder: Option<&mut Recorder>,
-    interrupt: &Interrupt,
-) -> Result<(), NxError> {
-    let mut driver = Driver::new();
-    let mut none = NoTape;
-    let mut stopped = false;
-    loop {
-        if interrupt.is_wanted() && !stopped {
-            stopped = true;
-            let now = Instant::from(link.clock().now());
-            if let Some(recorder) = &mut recorder {
-                Tape::<Host>::round(*recorder, now);
-                recorder.stopped();
+/// A job under way on a link.
+struct Session<'s, 'l> {
+    link: &'s mut Lasting<'l>,
+    /// A link that closes under the job is opened again.
+    reconnects: bool,
+    interrupt: &'s Interrupt,
+}
+
+impl Session<'_, '_> {
+    fn drive(
+        &mut self,
+        machine: &mut Host,
+        shell: &mut HostShell<'_>,
+        mut recorder: Option<&mut Recorder>,
+    ) -> Result<(), NxError> {
+        let mut driver = Driver::new();
+        let mut none = NoTape;
+        let mut stopped = false;
+        loop {
+            if self.interrupt.is_wanted() && !stopped {
+                stopped = true;
+                let now = Instant::from(self.link.clock().now());
+                if let Some(recorder) = &mut recorder {
+                    Tape::<Host>::round(*recorder, now);
+                    recorder.stopped();
+                }
+                machine.stop(now);
             }
-            machine.stop(now);
-        }
-        let tape: &mut dyn Tape<Host> = match &mut recorder {
-            Some(recorder) => *recorder,
-            None => &mut none,
-        };
-        match driver.round(link, machine, shell, tape)? {
-            Round::Going => {}
-            Round::Finished | Round::Closed => return Ok(()),
+            // Whether there is a device at all is seen without opening a port again and again.
+            let going = shell.seen.connected && !machine.is_leaving();
+            self.link.last(self.reconnects && going);
+            let tape: &mut dyn Tape<Host> = match &mut recorder {
+                Some(recorder) => *recorder,
+                None => &mut none,
+            };
+            match driver.round(self.link, machine, shell, tape)? {
+                Round::Going => {}
+                Round::Finished | Round::Closed => return Ok(()),
+            }
+            while let Some(news) = self.link.news() {
+                driver.forget();
+                shell.link(news);
+            }
         }
     }
 }
@@ -147,6 +171,10 @@ pub(crate) fn nonce() -> u64 {
 struct Seen {
     answer: Option<Event>,
     board: String,
+    connected: bool,
+    /// The link closed since the device named the session.
+    link_closed: bool,
+    reconnects: u32,
     failure: Option<Failure>,
     kept: Vec<u8>,
 }
@@ -162,6 +190,26 @@ struct HostShell<'a> {
     seen: Seen,
 }
 
+impl HostShell<'_> {
+    /// Something became of the link.
+    fn link(&mut self, news: News) {
+        let at = self.clock.now().saturating_sub(self.started);
+        self.events.link(at, news);
+        let note = match news {
+            News::Lost => {
+                self.seen.link_closed = true;
+                "the link closed; waiting for it to come back"
+            }
+            News::Back => {
+                self.seen.reconnects = self.seen.reconnects.saturating_add(1);
+                "the link is back; going on"
+            }
+        };
+        let ui = &mut *self.ui;
+        self.bars.aside(|| ui.note(note));
+    }
+}
+
 impl Shell<Host> for HostShell<'_> {
     fn serve(&mut self, request: Request) -> Outcome {
         match self.source {
@@ -174,7 +222,13 @@ impl Shell<Host> for HostShell<'_> {
         let at = self.clock.now().saturating_sub(self.started);
         self.events.event(at, &event);
         match event {
-            Event::Connected { board, .. } => self.seen.board = board,
+            Event::Connected { board, .. } => {
+                self.seen.board = board;
+                self.seen.connected = true;
+                self.seen.link_closed = false;
+            }
+            // Of a link that closed it is known already.
+            Event::SessionLost if self.seen.link_closed => {}
             Event::SessionLost => {
                 let note = "the device started again, or another host came: going on";
                 let ui = &mut *self.ui;

@@ -39,6 +39,8 @@ pub(super) struct Finish {
 enum Step {
     /// Every block is in the installed image: are the gaps zero there?
     Same,
+    /// They are: whatever is staged is of no use.
+    Discard,
     /// Copying blocks that were found in the installed image.
     Adopt,
     /// Making everything durable before it is read back.
@@ -186,9 +188,9 @@ impl Transfer {
         match (finish.step, outcome) {
             (Step::Same, Outcome::Flag(true)) => {
                 if !self.look_at_next_gap(desk) {
-                    self.finish = None;
                     desk.tell(Event::VerifyOk);
-                    return Ok(Finished::Installed);
+                    self.step(Step::Discard);
+                    desk.ask(Request::Discard, Purpose::Finish);
                 }
             }
             (Step::Same, _) => self.adopt_next(desk),
@@ -239,7 +241,7 @@ impl Transfer {
             }
             (Step::Gap, _) => self.next_gap(desk),
             (Step::Carry, _) => self.carry_next(desk),
-            (Step::Install, _) => {
+            (Step::Discard | Step::Install, _) => {
                 self.finish = None;
                 return Ok(Finished::Installed);
             }

@@ -109,6 +109,8 @@ pub enum Request {
         /// So many.
         bytes: u64,
     },
+    /// Forget what is staged: the offered image is installed already.
+    Discard,
     /// Put the staged image in the place of the installed one, atomically.
     Install,
     /// The installed image's bytes.

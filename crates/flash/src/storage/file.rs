@@ -184,6 +184,10 @@ impl FileStore {
                 self.copy(offset, bytes)?;
                 Outcome::Done
             }
+            Request::Discard => {
+                self.discard()?;
+                Outcome::Done
+            }
             Request::Install => {
                 self.install()?;
                 Outcome::Done

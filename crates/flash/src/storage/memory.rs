@@ -179,6 +179,10 @@ impl Store for MemoryStore {
                 held.copy(offset, bytes);
                 Outcome::Done
             }
+            Request::Discard => {
+                held.staged = None;
+                Outcome::Done
+            }
             Request::Install => {
                 held.installed = held.staged.take();
                 Outcome::Done

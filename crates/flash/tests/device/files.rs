@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nx_flash::storage::{FileStore, FileStoreConfig, Layout, StorageError};
+use nx_flash::device::{Outcome, Request};
+use nx_flash::storage::{FileStore, FileStoreConfig, Layout, StorageError, Store as _};
 use nx_flash::wire::{BootTarget, FromDevice, FromHost, OfferFlags, RejectCode};
 use nx_image::test_image::random_bytes;
 
@@ -101,6 +102,37 @@ fn a_tampered_offer_changes_neither_target_nor_staging() {
         6,
         "what was staged is still of use"
     );
+}
+
+#[test]
+fn nothing_stays_staged_of_an_image_that_turns_out_to_be_installed() {
+    fn staged(bench: &mut Bench<FileStore>) -> Option<nx_image::Digest> {
+        match bench.store.serve(Request::Status) {
+            Outcome::Status(status) => status.staged,
+            other => panic!("{other:?}"),
+        }
+    }
+    let place = Place::new();
+    let image = image::plain(1);
+    let mut bench = Bench::new(place.open());
+    bench.send(&image, NOTHING);
+    // All of it again, as told, and stopped half way.
+    let restart = OfferFlags {
+        restart: true,
+        ..NOTHING
+    };
+    bench.hello();
+    let needs = bench.begin(&image, restart);
+    bench.fill(&image, &needs[..1]);
+    assert_eq!(staged(&mut bench), Some(image.digest()));
+    assert!(place.staging().exists());
+
+    assert_eq!(bench.send(&image, NOTHING), 0);
+    assert_eq!(staged(&mut bench), None);
+    assert!(!place.staging().exists());
+    drop(bench);
+    assert_eq!(staged(&mut Bench::new(place.open())), None);
+    assert_eq!(place.target(), image.bytes);
 }
 
 #[test]

@@ -371,6 +371,10 @@ fn sending_the_installed_image_again_writes_nothing_unless_told_to_restart() {
         )
     };
     assert!(!bench.requests.iter().any(writes), "{:?}", bench.requests);
+    let Outcome::Status(status) = bench.store.serve(Request::Status) else {
+        panic!("no status")
+    };
+    assert_eq!(status.staged, None);
     assert_eq!(bench.send(&image, RESTART), 10);
 }
 

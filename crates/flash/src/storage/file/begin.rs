@@ -47,6 +47,13 @@ impl FileStore {
         Ok(self.staged.is_some() || (in_place && self.target.open_installed().is_some()))
     }
 
+    /// Forgets what is staged.
+    pub(super) fn discard(&mut self) -> Result<(), StorageError> {
+        self.staged = None;
+        self.target.discard_staging()?;
+        self.journal.change(|record| record.staged = None)
+    }
+
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
         let path = self.dir.join(name);
         let mut file = tempfile::Builder::new()

@@ -159,6 +159,35 @@ impl Bench {
         }
     }
 
+    /// Waits until the file `events`, as `--events` writes it, has this one.
+    pub fn wait_for_event(&self, event: &str) {
+        let started = Instant::now();
+        let wanted = format!("\"event\":\"{event}\"");
+        loop {
+            let events = fs::read_to_string(self.work.path("events")).unwrap_or_default();
+            if events.contains(&wanted) {
+                return;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "no {event}: {events}"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    /// The names of all that lies in the folder, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.work.root()).into_iter().flatten();
+        let mut names: Vec<String> = entries
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
     /// What the device has installed must be this image.
     #[track_caller]
     pub fn assert_installed(&self, name: &str) {

@@ -6,7 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::binaries::flashd_path;
+use crate::nx::send_signal;
 
 /// How long a marker may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,6 +86,23 @@ impl Flashd {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        send_signal(&self.child, signal);
+    }
+
+    /// Waits for its end by itself; its exit code, or 128 when a signal ended it.
+    #[must_use]
+    pub fn wait(mut self) -> i32 {
+        // Its output ends with it.
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.seen.push(line);
+        }
+        let status = self.child.wait();
+        let code = status.ok().and_then(|status| status.code());
+        code.unwrap_or(128)
     }
 
     /// Kills it at once, as `kill -9` does.

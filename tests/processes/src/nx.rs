@@ -79,9 +79,18 @@ impl Nx {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, signal);
-        }
+        send_signal(&self.child, signal);
+    }
+
+    /// Whether it has begun to watch for a signal, which until then would end it.
+    #[must_use]
+    pub fn watches(&self, signal: Signal) -> bool {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.unwrap_or_default().trim(), 16).unwrap_or(0);
+        let bit = u32::try_from(signal.as_raw().saturating_sub(1)).unwrap_or(0);
+        caught.checked_shr(bit).unwrap_or(0) & 1 == 1
     }
 
     /// Kills it at once, as `kill -9` does.
@@ -116,6 +125,13 @@ impl Drop for Nx {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Sends a child a signal.
+pub(crate) fn send_signal(child: &Child, signal: Signal) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
     }
 }
 

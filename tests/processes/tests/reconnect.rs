@@ -8,7 +8,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::time::{Duration, Instant};
 
 use nx_transport::pty::Cable;
 use processes::{Bench, Flashd, Nx, nx};
@@ -24,21 +23,6 @@ fn bench(seed: u64) -> Bench {
     bench
 }
 
-/// Until `nx` has noticed, by its events.
-fn wait_for_event(bench: &Bench, event: &str) {
-    let started = Instant::now();
-    let wanted = format!("\"event\":\"{event}\"");
-    loop {
-        let events = fs::read_to_string(bench.work().path("events")).unwrap_or_default();
-        if events.contains(&wanted) {
-            return;
-        }
-        let waited = started.elapsed();
-        assert!(waited < Duration::from_secs(60), "no {event}: {events}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_flashd_that_is_killed_and_started_again_gets_the_rest_from_the_same_nx() {
     let bench = bench(1);
@@ -49,7 +33,7 @@ fn a_flashd_that_is_killed_and_started_again_gets_the_rest_from_the_same_nx() {
     // The socket stays, and nobody listens on it.
     flashd.kill();
     let staged = bench.staged_bytes();
-    wait_for_event(&bench, "link_lost");
+    bench.wait_for_event("link_lost");
     let flashd = bench.flashd();
     let sent = sending.wait().ok().json();
     let member = |name: &str| sent["data"][name].as_u64().unwrap();
@@ -80,7 +64,7 @@ fn a_link_that_does_not_come_back_is_given_up_after_the_time_that_was_said() {
     let message = json["message"].as_str().unwrap();
     assert!(message.contains("did not come back"), "{message}");
     assert!(message.contains("nobody answers"), "{message}");
-    wait_for_event(&bench, "link_lost");
+    bench.wait_for_event("link_lost");
     let _flashd = bench.flashd();
     bench.send("os", &[]).ok();
     bench.assert_installed("os");
@@ -112,7 +96,7 @@ fn an_adapter_that_is_unplugged_and_plugged_in_again_goes_on() {
     let sending = Nx::start(args);
     bench.wait_for_staged(IMAGE_BYTES * 2 / 5);
     drop(cable);
-    wait_for_event(&bench, "link_lost");
+    bench.wait_for_event("link_lost");
     let cable = Cable::plug().unwrap();
     plug(&cable);
     let sent = sending.wait().ok().json();

@@ -122,7 +122,8 @@ impl Host {
     fn incoming(&mut self, incoming: Incoming<'_>, now: Instant) {
         match incoming {
             Incoming::Frame(frame) => {
-                self.frames_seen = true;
+                // A terminal sends back what it gets: that is no device.
+                self.frames_seen |= frame.kind != Kind::Hello.number();
                 self.frame(&frame, now);
             }
             Incoming::OtherVersion(version) => {

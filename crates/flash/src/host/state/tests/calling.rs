@@ -49,6 +49,19 @@ fn a_line_that_carries_other_things_is_told_from_silence() {
 }
 
 #[test]
+fn an_echo_is_no_device() {
+    let mut bench = Bench::new(Job::Info);
+    for _ in 0..40 {
+        for hello in bench.frames() {
+            bench.host.handle_input(&hello, bench.now);
+        }
+        bench.note();
+        bench.wait(Duration::from_secs(1));
+    }
+    assert!(matches!(bench.failure(), Failure::NotADevice { .. }));
+}
+
+#[test]
 fn console_lines_disturb_nothing() {
     let mut bench = Bench::connected(Job::Info);
     bench

@@ -11,7 +11,7 @@ use super::error::StorageError;
 
 /// Held while a store is open; the kernel lets go of it when the process ends.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file")] File);
+pub(super) struct Lock(File);
 
 impl Lock {
     pub(super) fn take(dir: &Path) -> Result<Self, StorageError> {
@@ -47,5 +47,30 @@ impl Lock {
         let pid = std::process::id();
         writeln!(file, "{pid}").map_err(StorageError::io("write", &path))?;
         Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child of this process that has yet to become its program has
+        // the file too.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_process_that_is_just_starting_does_not_hold_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        // What a child has between fork and exec.
+        let inherited = lock.0.try_clone().unwrap();
+        assert!(Lock::take(dir.path()).is_err());
+        drop(lock);
+        Lock::take(dir.path()).unwrap();
+        drop(inherited);
     }
 }

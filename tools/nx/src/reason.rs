@@ -94,6 +94,7 @@ reasons! {
     DeviceProfile = "device.profile" => ValidationReject,
     DeviceTooLarge = "device.too_large" => ValidationReject,
     DeviceKey = "device.key" => ValidationReject,
+    DeviceStatePlace = "device.state_place" => ValidationReject,
     DeviceDiffers = "device.differs" => ValidationReject,
     DeviceNothingInstalled = "device.nothing_installed" => MissingDependency,
     DeviceSilent = "device.silent" => DelegateFailure,

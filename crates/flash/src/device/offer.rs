@@ -160,11 +160,8 @@ fn keeps_state(manifest: &Manifest, status: &StoreStatus) -> Result<bool, Refuse
         return Ok(false);
     };
     if old != new || old_end > new_end {
-        let detail = format!(
-            "the device's state is at {old}..{old_end}, the image's at {new}..{new_end}: \
-             it can only be wiped"
-        );
-        return Err((RejectCode::State, detail));
+        let detail = format!("it is at {old}..{old_end}, the image's at {new}..{new_end}");
+        return Err((RejectCode::StatePlace, detail));
     }
     Ok(true)
 }

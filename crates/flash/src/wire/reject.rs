@@ -39,6 +39,8 @@ pub enum RejectCode {
     Digests = 22,
     /// `DONE` names another manifest than the one that was accepted.
     OtherManifest = 23,
+    /// The image has its state elsewhere, or less room for it, than the device has.
+    StatePlace = 24,
     /// What was read back from the medium is not what was sent, again and again.
     ReadBack = 32,
     /// The device's storage failed.
@@ -53,7 +55,7 @@ pub enum RejectCode {
 
 impl RejectCode {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Version,
         Self::Session,
         Self::UnknownKind,
@@ -69,6 +71,7 @@ impl RejectCode {
         Self::Key,
         Self::Digests,
         Self::OtherManifest,
+        Self::StatePlace,
         Self::ReadBack,
         Self::Storage,
         Self::StorageFull,
@@ -104,6 +107,7 @@ impl RejectCode {
             Self::Key => "key",
             Self::Digests => "digests",
             Self::OtherManifest => "other_manifest",
+            Self::StatePlace => "state_place",
             Self::ReadBack => "read_back",
             Self::Storage => "storage",
             Self::StorageFull => "storage_full",
@@ -131,6 +135,7 @@ impl fmt::Display for RejectCode {
             Self::Key => "the signing key is not allowed for this profile",
             Self::Digests => "block digests do not prove against the signed manifest",
             Self::OtherManifest => "another manifest than the accepted one",
+            Self::StatePlace => "the image has no place for the device's own state",
             Self::ReadBack => "the medium does not hold what was written to it",
             Self::Storage => "the device's storage failed",
             Self::StorageFull => "the device's storage is full",

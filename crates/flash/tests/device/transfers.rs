@@ -412,7 +412,7 @@ fn an_image_that_has_no_room_for_the_devices_state_is_refused_unless_it_is_wiped
     for image in [&small, &moved] {
         bench.hello();
         bench.offer(image, NOTHING);
-        assert_eq!(bench.rejected(), RejectCode::State);
+        assert_eq!(bench.rejected(), RejectCode::StatePlace);
         bench.offer(image, WIPE);
         assert_eq!(bench.take_said(), [FromDevice::Accepted]);
     }

@@ -176,6 +176,7 @@ const fn reason(code: RejectCode) -> Reason {
         C::Profile => Reason::DeviceProfile,
         C::TooLarge => Reason::DeviceTooLarge,
         C::Key => Reason::DeviceKey,
+        C::StatePlace => Reason::DeviceStatePlace,
         C::ReadBack => Reason::DeviceReadBack,
         C::Storage => Reason::DeviceStorage,
         C::StorageFull => Reason::DeviceStorageFull,
@@ -201,6 +202,10 @@ const fn hint(code: RejectCode) -> Option<&'static str> {
         C::Profile => "an image that was built with `--profile release`",
         C::TooLarge => "a smaller image: `nx flash info` says what fits",
         C::Key => "an image signed with a key that is not published",
+        C::StatePlace => {
+            "an image with the state where the device has it, or `--wipe-state`, \
+             which gives up what users put on the device"
+        }
         C::ReadBack => "another medium: this one does not keep what is written to it",
         C::StorageFull => "making room on the device, then the same command again",
         C::NothingInstalled => "`nx flash send` first",

@@ -41,6 +41,23 @@ impl SegmentBlocks {
     pub fn checksums(&self) -> &[u32] {
         &self.checksums
     }
+
+    /// The root of the segment's hash tree.
+    #[cfg(feature = "build")]
+    pub(crate) fn root(&self) -> Digest {
+        let mut root = RootBuilder::new();
+        for digest in &self.digests {
+            root.push(digest);
+        }
+        root.finish().0
+    }
+
+    /// Takes the digest and the checksum of the next block.
+    #[cfg(feature = "build")]
+    pub(crate) fn push(&mut self, (digest, checksum): (Digest, u32)) {
+        self.digests.push(digest);
+        self.checksums.push(checksum);
+    }
 }
 
 /// The blocks of an image.
@@ -106,60 +123,5 @@ impl BlockTable {
             }
         }
         Some(Self { segments })
-    }
-}
-
-/// The blocks of a segment whose bytes and digests come one after the other.
-#[cfg(feature = "build")]
-#[derive(Debug)]
-pub(crate) struct BlocksBuilder {
-    blocks: SegmentBlocks,
-    block_size: usize,
-    filled: usize,
-    checksum: crc32fast::Hasher,
-}
-
-#[cfg(feature = "build")]
-impl BlocksBuilder {
-    pub(crate) fn new(block_size: u32) -> Self {
-        Self {
-            blocks: SegmentBlocks::default(),
-            block_size: usize::try_from(block_size).unwrap_or(usize::MAX).max(1),
-            filled: 0,
-            checksum: crc32fast::Hasher::new(),
-        }
-    }
-
-    /// Takes the digest of the next block.
-    pub(crate) fn push_digest(&mut self, digest: Digest) {
-        self.blocks.digests.push(digest);
-    }
-
-    /// Takes the segment's next bytes.
-    pub(crate) fn update_checksums(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let room = self.block_size.saturating_sub(self.filled);
-            let (now, rest) = bytes.split_at(room.min(bytes.len()));
-            self.checksum.update(now);
-            self.filled = self.filled.saturating_add(now.len());
-            if self.filled == self.block_size {
-                self.end_block();
-            }
-            bytes = rest;
-        }
-    }
-
-    /// The blocks, the last of which may be short.
-    pub(crate) fn finish(mut self) -> SegmentBlocks {
-        if self.filled > 0 {
-            self.end_block();
-        }
-        self.blocks
-    }
-
-    fn end_block(&mut self) {
-        let checksum = std::mem::take(&mut self.checksum).finalize();
-        self.blocks.checksums.push(checksum);
-        self.filled = 0;
     }
 }

@@ -15,7 +15,7 @@ use std::process::Command;
 use nx_image::build::{Build, BuildError, Report};
 use nx_image::key::SigningKey;
 use nx_image::manifest::{Profile, Table};
-use nx_image::verify::{Files, VerifyError, verify};
+use nx_image::verify::{Depth, Files, VerifyError, verify};
 use tempfile::TempDir;
 
 struct Bench {
@@ -103,7 +103,14 @@ impl Bench {
             manifest: &manifest,
             signature: &signature,
         };
-        verify(&files, &[self.key.public_key()], false, &mut |_, _| {}).map(|_| ())
+        verify(
+            &files,
+            &[self.key.public_key()],
+            false,
+            Depth::Blocks,
+            &mut |_, _| {},
+        )
+        .map(|_| ())
     }
 
     fn full(&self) -> Build {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use nx_image::build::{Build, Report};
 use nx_image::key::SigningKey;
 use nx_image::manifest::{Manifest, Profile, Table};
-use nx_image::verify::{Damage, Files, Looks, VerifyError, verify};
+use nx_image::verify::{Damage, Depth, Files, Looks, VerifyError, verify};
 use tempfile::TempDir;
 
 /// A signed image and its files.
@@ -81,7 +81,14 @@ impl Image {
             manifest: &manifest,
             signature: &signature,
         };
-        verify(&files, &[self.key.public_key()], false, &mut |_, _| {}).map(|_| ())
+        verify(
+            &files,
+            &[self.key.public_key()],
+            false,
+            Depth::Blocks,
+            &mut |_, _| {},
+        )
+        .map(|_| ())
     }
 
     /// Where a segment starts.
@@ -400,7 +407,7 @@ fn a_key_or_a_word_is_needed() {
         signature: &signature,
     };
     let other = SigningKey::from_seed(&noise(32, 10).try_into().unwrap()).unwrap();
-    let check = |keys: &[_], unsigned| verify(&files, keys, unsigned, &mut |_, _| {});
+    let check = |keys: &[_], unsigned| verify(&files, keys, unsigned, Depth::Bytes, &mut |_, _| {});
     assert!(matches!(check(&[], false), Err(VerifyError::Signature(_))));
     assert!(check(&[], true).unwrap().signed_by.is_none());
     // Who names a key wants it checked, whatever else is said.

@@ -17,7 +17,7 @@ use nx_image::build::{Build, BuildError, Progress, Report};
 use nx_image::key::{PublicKey, SigningKey};
 use nx_image::manifest::{Profile, SegmentKind};
 use nx_image::signer::{Signer, SignerError};
-use nx_image::verify::{Files, verify};
+use nx_image::verify::{Depth, Files, verify};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -269,9 +269,9 @@ fn an_unsigned_build_takes_the_old_signature_away() {
         manifest: &manifest,
         signature: &signature,
     };
-    verify(&files, &[], true, &mut |_, _| {}).unwrap();
+    verify(&files, &[], true, Depth::Blocks, &mut |_, _| {}).unwrap();
     let keys = [key().public_key()];
-    verify(&files, &keys, false, &mut |_, _| {}).unwrap_err();
+    verify(&files, &keys, false, Depth::Bytes, &mut |_, _| {}).unwrap_err();
 }
 
 /// Names one key and signs with another, or something else.

@@ -8,7 +8,7 @@ use std::path::Path;
 use nx_image::build::Build;
 use nx_image::key::SigningKey;
 use nx_image::manifest::{Manifest, Profile};
-use nx_image::verify::{Files, verify};
+use nx_image::verify::{Depth, Files, verify};
 
 fn build(dir: &Path) -> (Manifest, Vec<u8>) {
     fs::write(dir.join("kernel"), vec![0x4b; 70_000]).unwrap();
@@ -27,7 +27,14 @@ fn build(dir: &Path) -> (Manifest, Vec<u8>) {
         manifest: &manifest,
         signature: &signature,
     };
-    let verified = verify(&files, &[key.public_key()], false, &mut |_, _| {}).unwrap();
+    let verified = verify(
+        &files,
+        &[key.public_key()],
+        false,
+        Depth::Blocks,
+        &mut |_, _| {},
+    )
+    .unwrap();
     assert_eq!(verified.manifest, report.manifest);
     assert_eq!(verified.signed_by, Some(key.public_key().fingerprint()));
     assert_eq!(fs::read(&signature).unwrap().len(), 64);

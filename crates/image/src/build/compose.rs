@@ -1,18 +1,17 @@
 //! From open inputs to a whole image file and the manifest that describes it.
 //!
-//! Every input is read once, on its way into the image; its blocks are digested on a second
-//! thread. The table comes next, because its GUIDs follow from those digests, and the digest of
-//! the whole file starts with the table: so the finished file is read back, and what was read
-//! back has to agree with what was read in.
+//! Every input is read once, on its way into the image, and its blocks are digested. The table
+//! comes next, because its GUIDs follow from those digests, and the digest of the whole file
+//! starts with the table: so the finished file is read back, and what was read back has to agree
+//! with what was read in, block by block.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::thread;
 
+use super::check::Checksums;
+use super::copy::{copy, digest_blocks};
 use super::error::BuildError;
 use super::gpt;
 use super::input::Input;
@@ -21,14 +20,9 @@ use super::outputs::Output;
 use super::writer::{Build, Progress};
 use crate::digest::Digest;
 use crate::manifest::{Manifest, Role, Segment, SegmentKind, Table};
-use crate::scan::{
-    BlockHasher, Buffers, CHUNK_BYTES, Chunk, Holes, Scanned, is_zero, lane, lost, scan,
-};
-use crate::sidecar::{BlockTable, BlocksBuilder, SegmentBlocks};
+use crate::scan::{Lane, Segments, Whole, scan};
+use crate::sidecar::{BlockTable, SegmentBlocks};
 use crate::state::StateHeader;
-
-/// Runs of zeros of this length, in bytes, are not written: they stay holes.
-const HOLE_BYTES: usize = 64 * 1024;
 
 /// A finished image.
 #[derive(Debug)]
@@ -42,6 +36,17 @@ struct Placed {
     place: Place,
     root: Digest,
     blocks: SegmentBlocks,
+}
+
+impl Placed {
+    fn new(place: Place, blocks: SegmentBlocks) -> Self {
+        let root = blocks.root();
+        Self {
+            place,
+            root,
+            blocks,
+        }
+    }
 }
 
 /// Writes the image. `path` names it in errors.
@@ -87,23 +92,13 @@ pub(super) fn compose(
             .map(|placed| segment(placed, unknown))
             .collect(),
     };
-    let found = read_back(build, &manifest, image, path, progress)?;
-    manifest.image.sha256 = found.whole;
-    for (index, segment) in manifest.segments.iter_mut().enumerate() {
-        segment.sha256 = *found.segments.get(index).unwrap_or(&unknown);
-        if found.roots.get(index) != Some(&segment.block_root) {
-            return Err(BuildError::ReadBack {
-                segment: segment.kind.as_str(),
-                path: path.display().to_string(),
-                what: "does not hold what was written".to_owned(),
-            });
-        }
+    let blocks = BlockTable::new(placed.into_iter().map(|placed| placed.blocks).collect());
+    let (whole, segments) = read_back(build, &manifest, &blocks, (image, path), progress)?;
+    manifest.image.sha256 = whole;
+    for (segment, sha256) in manifest.segments.iter_mut().zip(segments) {
+        segment.sha256 = sha256;
     }
-    let blocks = placed.into_iter().map(|placed| placed.blocks).collect();
-    Ok(Composed {
-        manifest,
-        blocks: BlockTable::new(blocks),
-    })
+    Ok(Composed { manifest, blocks })
 }
 
 fn segment(placed: &Placed, sha256: Digest) -> Segment {
@@ -137,12 +132,14 @@ fn write_contents(
         let input = inputs.iter().find(|input| input.kind == place.kind);
         placed.push(match input {
             Some(input) => {
-                let copied = copy(input, *place, build.block_size, image, path, &mut |done| {
+                let each = &mut |done| {
+                    let done = place.offset.saturating_add(done);
                     progress(Progress::Writing { done, total });
                     build.check_stop()
-                })?;
+                };
+                let blocks = copy(input, *place, build.block_size, (image, path), each)?;
                 input.check_unchanged()?;
-                copied
+                Placed::new(*place, blocks)
             }
             None => {
                 let header = build.state_header().encode();
@@ -156,127 +153,61 @@ fn write_contents(
     Ok(placed)
 }
 
-/// Copies an input into its place, and digests its blocks meanwhile.
-fn copy(
-    input: &Input,
-    place: Place,
-    block_size: u32,
-    image: &File,
-    path: &Path,
-    each: &mut dyn FnMut(u64) -> Result<(), BuildError>,
-) -> Result<Placed, BuildError> {
-    thread::scope(|scope| {
-        let (to_blocks, chunks) = lane();
-        let blocks = scope.spawn(move || blocks(&chunks, block_size));
-        let copied = (|| {
-            let mut buffers = Buffers::default();
-            let mut holes = Holes::of(&input.file);
-            let mut offset = 0_u64;
-            while offset < place.size {
-                let left = place.size.saturating_sub(offset).min(CHUNK_BYTES as u64);
-                let failed = BuildError::io("read", &input.path);
-                let full = left == CHUNK_BYTES as u64;
-                let bytes = match full.then(|| holes.zeros_at(offset)).flatten() {
-                    Some(zeros) => zeros,
-                    None => {
-                        let mut bytes = buffers.take(usize::try_from(left).unwrap_or(CHUNK_BYTES));
-                        let buffer = Arc::get_mut(&mut bytes).ok_or_else(|| failed(lost()))?;
-                        input.read_exact_at(buffer, offset)?;
-                        buffers.keep(Arc::clone(&bytes));
-                        bytes
-                    }
-                };
-                let chunk = Chunk {
-                    offset,
-                    bytes: Arc::clone(&bytes),
-                };
-                to_blocks.send(chunk).map_err(|_| failed(lost()))?;
-                write_data(image, &bytes, place.offset.saturating_add(offset))
-                    .map_err(BuildError::io("write", path))?;
-                offset = offset.saturating_add(left);
-                each(place.offset.saturating_add(offset))?;
-            }
-            Ok(())
-        })();
-        drop(to_blocks);
-        let digested = blocks.join().map_err(|_| lost());
-        copied?;
-        let (root, blocks) = digested.map_err(BuildError::io("digest", &input.path))?;
-        Ok(Placed {
-            place,
-            root,
-            blocks,
-        })
-    })
-}
-
-/// Writes what is not zero.
-fn write_data(image: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    let mut at = offset;
-    for piece in bytes.chunks(HOLE_BYTES) {
-        if !is_zero(piece) {
-            image.write_all_at(piece, at)?;
-        }
-        at = at.saturating_add(piece.len() as u64);
-    }
-    Ok(())
-}
-
-fn blocks(chunks: &Receiver<Chunk>, block_size: u32) -> (Digest, SegmentBlocks) {
-    let mut hasher = BlockHasher::new(block_size);
-    let mut blocks = BlocksBuilder::new(block_size);
-    for chunk in chunks {
-        hasher.update(&chunk.bytes, &mut |digest| blocks.push_digest(digest));
-        blocks.update_checksums(&chunk.bytes);
-    }
-    let root = hasher.finish(&mut |digest| blocks.push_digest(digest));
-    (root, blocks.finish())
-}
-
 fn digested(place: Place, block_size: u32, bytes: &[u8]) -> Placed {
-    let mut hasher = BlockHasher::new(block_size);
-    let mut blocks = BlocksBuilder::new(block_size);
-    hasher.update(bytes, &mut |digest| blocks.push_digest(digest));
-    blocks.update_checksums(bytes);
-    let root = hasher.finish(&mut |digest| blocks.push_digest(digest));
-    Placed {
-        place,
-        root,
-        blocks: blocks.finish(),
-    }
+    let mut blocks = SegmentBlocks::default();
+    let block_size = usize::try_from(block_size).unwrap_or(usize::MAX).max(1);
+    digest_blocks(bytes, block_size)
+        .into_iter()
+        .for_each(|block| blocks.push(block));
+    Placed::new(place, blocks)
 }
 
+/// Digests the image and its segments, which have to hold the blocks that were written.
 fn read_back(
     build: &Build,
     manifest: &Manifest,
-    image: &File,
-    path: &Path,
+    blocks: &BlockTable,
+    (image, path): (&File, &Path),
     progress: &mut dyn FnMut(Progress),
-) -> Result<Scanned, BuildError> {
+) -> Result<(Digest, Vec<Digest>), BuildError> {
     let total = manifest.image.size;
-    let mut stopped = Ok(());
-    let scanned = scan(
-        image,
-        &manifest.regions(),
-        build.block_size,
-        total,
-        &mut |done| {
-            progress(Progress::Digesting { done, total });
-            stopped = build.check_stop();
-            match stopped {
-                Ok(()) => Ok(()),
-                Err(_) => Err(io::Error::other("stopped")),
-            }
-        },
+    let regions = manifest.regions();
+    let mut whole = Whole::default();
+    let mut lane = (
+        Segments::of(&regions),
+        Checksums::of(blocks, build.block_size),
     );
+    let mut stopped = Ok(());
+    let lanes: &mut [&mut dyn Lane] = &mut [&mut whole, &mut lane];
+    let scanned = scan(image, total, &regions, lanes, &mut |done| {
+        progress(Progress::Digesting { done, total });
+        stopped = build.check_stop();
+        match stopped {
+            Ok(()) => Ok(()),
+            Err(_) => Err(io::Error::other("stopped")),
+        }
+    });
     stopped?;
-    let scanned = scanned.map_err(BuildError::io("read", path))?;
-    match scanned.stray {
-        None => Ok(scanned),
-        Some(offset) => Err(BuildError::ReadBack {
-            segment: "gap",
-            path: path.display().to_string(),
-            what: format!("is not zero at offset {offset}"),
-        }),
+    scanned.map_err(BuildError::io("read", path))?;
+    let differs = |segment, what| BuildError::ReadBack {
+        segment,
+        path: path.display().to_string(),
+        what,
+    };
+    let (segments, checksums) = lane;
+    let (segments, stray) = segments.finish();
+    if let Some(offset) = stray {
+        return Err(differs("gap", format!("is not zero at offset {offset}")));
+    }
+    match checksums.finish() {
+        None => Ok((whole.finish(), segments)),
+        Some((index, block)) => {
+            let segment = manifest
+                .segments
+                .get(index)
+                .map(|found| found.kind.as_str());
+            let what = format!("does not hold what was written to block {block}");
+            Err(differs(segment.unwrap_or("image"), what))
+        }
     }
 }

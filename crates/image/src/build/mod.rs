@@ -3,7 +3,9 @@
 //! What it writes from a directory it reads back, decodes and compares with the tree before
 //! anything is signed. Outputs appear complete or not at all.
 
+mod check;
 mod compose;
+mod copy;
 mod cpio;
 mod error;
 mod gpt;

@@ -12,4 +12,4 @@ mod prove;
 pub use damage::{Damage, Looks};
 pub use error::VerifyError;
 pub use files::{Files, Verified, read_manifest};
-pub use prove::verify;
+pub use prove::{Depth, verify};

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use crate::digest::Digest;
 use crate::key::{Fingerprint, PublicKey};
 use crate::manifest::Manifest;
+use crate::regular;
 use crate::state::StateHeader;
 use crate::verify::{Files, VerifyError, read_manifest};
 
@@ -87,7 +88,7 @@ pub fn inspect(files: &Files<'_>, keys: &[PublicKey]) -> Result<Inspection, Veri
             source,
         }
     };
-    let image = match File::open(files.image) {
+    let image = match regular::open(files.image) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         other => Some(other.map_err(failed("open"))?),
     };

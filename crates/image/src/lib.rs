@@ -29,6 +29,8 @@ pub mod build;
 #[cfg(feature = "std")]
 pub mod inspect;
 #[cfg(feature = "std")]
+pub mod regular;
+#[cfg(feature = "std")]
 pub mod sidecar;
 #[cfg(feature = "std")]
 pub mod signer;

@@ -8,12 +8,12 @@
 //! order, the CRC-32 (IEEE) of each block, 4 bytes little-endian. The checksums are proven by
 //! nothing: they are a hint to where a block differs, and the digest has to confirm it.
 
-use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::manifest::Manifest;
+use crate::regular;
 use crate::tree::RootBuilder;
 
 /// Bytes in the file for each block.
@@ -92,7 +92,7 @@ impl BlockTable {
         let block_size = manifest.image.block_size;
         let counts = || manifest.segments.iter().map(|s| s.block_count(block_size));
         let total = counts().map(u64::from).fold(0, u64::saturating_add);
-        let file = File::open(path).ok()?;
+        let file = regular::open(path).ok()?;
         // Before anything is held for it: a manifest alone makes nobody allocate.
         let found = file.metadata().ok()?;
         if !found.is_file() || found.len() != total.checked_mul(BLOCK_ENTRY_BYTES)? {

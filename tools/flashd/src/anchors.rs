@@ -1,12 +1,12 @@
 //! The keys that may sign images.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use nx_image::PublicKey;
 use nx_image::limits::KEY_FILE_BYTES_MAX;
+use nx_image::{PublicKey, regular};
 
 use crate::error::FlashdError;
 
@@ -66,7 +66,7 @@ fn read_key(path: &Path) -> Result<PublicKey, FlashdError> {
     // One byte more than a key may have, so that the parser sees that there is more.
     let limit = u64::try_from(KEY_FILE_BYTES_MAX).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
-    File::open(path)
+    regular::open(path)
         .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     PublicKey::parse(&bytes).map_err(|source| FlashdError::BadKey {

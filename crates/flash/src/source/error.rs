@@ -1,10 +1,11 @@
 //! Why an image cannot be sent from its files.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use nx_image::limits::SIGNATURE_BYTES;
-use nx_image::{ManifestError, SignedError};
+use nx_image::{ManifestError, SignedError, regular};
 
 /// Why an image cannot be sent from its files.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,16 @@ pub enum SourceError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// Opens one of an image's files.
+pub(super) fn open(path: &Path) -> Result<File, SourceError> {
+    regular::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => SourceError::NotAFile {
+            path: path.to_owned(),
+        },
+        _ => SourceError::io("open", path)(error),
+    })
 }
 
 impl SourceError {

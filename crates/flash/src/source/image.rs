@@ -8,7 +8,7 @@ use nx_image::limits::PAGE_BLOCKS;
 use nx_image::manifest::Manifest;
 use nx_image::tree;
 
-use super::error::SourceError;
+use super::error::{SourceError, open};
 use crate::blocks::BlockMap;
 use crate::extents::{each_nonzero, next_data, read_at};
 use crate::host::{Outcome, Request};
@@ -36,13 +36,8 @@ impl ImageSource {
         manifest: &Manifest,
         look: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Self, SourceError> {
-        let file = File::open(path).map_err(SourceError::io("open", path))?;
+        let file = open(path)?;
         let found = file.metadata().map_err(SourceError::io("look at", path))?;
-        if !found.is_file() {
-            return Err(SourceError::NotAFile {
-                path: path.to_owned(),
-            });
-        }
         let (want, got) = (manifest.image.size, found.len());
         if want != got {
             let path = path.to_owned();

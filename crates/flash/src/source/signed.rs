@@ -1,13 +1,12 @@
 //! A manifest and its signature, from their files.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use nx_image::limits::{MANIFEST_BYTES_MAX, SIGNATURE_BYTES};
 use nx_image::{Digest, Fingerprint, Manifest, ManifestError, PublicKey, open_signed};
 
-use super::error::SourceError;
+use super::error::{SourceError, open};
 
 /// The signature's file in the manifest's folder, unless the operator names another.
 pub const SIGNATURE_NAME: &str = "os.sig";
@@ -93,13 +92,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, SourceError> {
 
 /// At most one byte more than `max`, so that what is too long is seen to be.
 fn read_bounded(path: &Path, max: usize) -> Result<Vec<u8>, SourceError> {
-    let file = File::open(path).map_err(SourceError::io("open", path))?;
-    let found = file.metadata().map_err(SourceError::io("look at", path))?;
-    if !found.is_file() {
-        return Err(SourceError::NotAFile {
-            path: path.to_owned(),
-        });
-    }
+    let file = open(path)?;
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     file.take(limit)

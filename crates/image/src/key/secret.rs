@@ -1,6 +1,6 @@
 //! Private keys, in files that only their owner can read.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodeP
 
 use crate::key::{KeyError, PublicKey};
 use crate::limits::{KEY_FILE_BYTES_MAX, SIGNATURE_BYTES};
+use crate::regular;
 
 /// An Ed25519 private key. It is wiped from memory when it is dropped, and never printed.
 pub struct SigningKey {
@@ -82,7 +83,7 @@ impl SigningKey {
                 source,
             }
         };
-        let file = File::open(path).map_err(failed("open"))?;
+        let file = regular::open(path).map_err(failed("open"))?;
         let found = file.metadata().map_err(failed("look at"))?;
         let mode = found.mode() & 0o777;
         if mode & 0o077 != 0 {

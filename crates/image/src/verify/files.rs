@@ -1,4 +1,3 @@
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -7,6 +6,7 @@ use crate::digest::Digest;
 use crate::key::{Fingerprint, PublicKey};
 use crate::limits::{MANIFEST_BYTES_MAX, SIGNATURE_BYTES};
 use crate::manifest::Manifest;
+use crate::regular;
 use crate::signature::{SignedError, open_signed};
 
 /// What was proven.
@@ -74,7 +74,7 @@ fn read(path: &Path, max: usize) -> Result<Vec<u8>, VerifyError> {
     };
     let mut bytes = Vec::new();
     let limit = u64::try_from(max).unwrap_or(0).saturating_add(1);
-    let file = File::open(path).map_err(failed("open"))?;
+    let file = regular::open(path).map_err(failed("open"))?;
     file.take(limit)
         .read_to_end(&mut bytes)
         .map_err(failed("read"))?;

@@ -1,11 +1,10 @@
-use std::fs::File;
-
 use super::damage::locate;
 use super::error::VerifyError;
 use super::files::{Files, Verified, read_manifest};
 use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::manifest::{Manifest, Region};
+use crate::regular;
 use crate::scan::{Lane, Roots, Segments, Whole, scan};
 
 /// How much is proven.
@@ -39,7 +38,7 @@ pub fn verify(
             source,
         }
     };
-    let image = File::open(files.image).map_err(failed("open"))?;
+    let image = regular::open(files.image).map_err(failed("open"))?;
     let got = image.metadata().map_err(failed("look at"))?.len();
     let want = manifest.image.size;
     // A short or long image is still read, so that the first damage is named.

@@ -1,6 +1,6 @@
 //! Reads captures.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
@@ -50,10 +50,20 @@ impl Reader {
     /// Opens the capture at `path`.
     ///
     /// # Errors
-    /// `Io` when it cannot be opened. What it holds is looked at later.
+    /// `Io` when it cannot be opened, `BadCapture` when it is no regular file. What it holds is
+    /// looked at later.
     pub fn open(path: &Path) -> Result<Self, TransportError> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| TransportError::io("open", &name, error))?;
+        let failed = |error| TransportError::io("open", &name, error);
+        // A pipe is not waited for.
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(TransportError::BadCapture {
+                path: name,
+                offset_bytes: 0,
+                reason: "no regular file".to_owned(),
+            });
+        }
+        let file = File::open(path).map_err(failed)?;
         Ok(Self::new(BufReader::new(file), &name))
     }
 }

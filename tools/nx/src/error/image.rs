@@ -98,6 +98,7 @@ impl From<BuildError> for NxError {
 fn unreadable(source: &io::Error) -> Reason {
     match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Reason::SourceNotFound,
+        io::ErrorKind::InvalidInput => Reason::SourceNotAFile,
         _ => Reason::SourceUnreadable,
     }
 }

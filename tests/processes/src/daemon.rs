@@ -24,10 +24,16 @@ pub struct Flashd {
 
 impl Flashd {
     /// Starts it and waits until it serves its port.
-    #[expect(clippy::panic, reason = "a test cannot go on without the program")]
     pub fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
-        let spawned = Command::new(flashd_path())
-            .args(args)
+        let mut command = Command::new(flashd_path());
+        command.args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts a command that runs it and waits until it serves its port.
+    #[expect(clippy::panic, reason = "a test cannot go on without the program")]
+    pub fn spawn(mut command: Command) -> Self {
+        let spawned = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

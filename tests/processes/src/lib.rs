@@ -7,10 +7,12 @@ mod bench;
 mod binaries;
 mod daemon;
 mod nx;
+mod room;
 mod workdir;
 
 pub use bench::Bench;
 pub use binaries::{flashd_path, nx_path};
 pub use daemon::Flashd;
 pub use nx::{Nx, Ran, nx};
+pub use room::{SmallDisk, with_file_limit};
 pub use workdir::{Workdir, parts_dir};

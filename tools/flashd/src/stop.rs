@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::error::FlashdError;
@@ -16,7 +16,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Begins to watch for SIGINT and SIGTERM.
+    /// Begins to watch for SIGINT and SIGTERM; SIGXFSZ ends nothing from here on.
     pub(crate) fn watch() -> Result<Self, FlashdError> {
         let wanted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
@@ -25,6 +25,8 @@ impl Stop {
                 .and_then(|_| flag::register(signal, Arc::clone(&wanted)))
                 .map_err(FlashdError::Signals)?;
         }
+        // A file that would get too long for this process (`ulimit -f`) is an error of the write.
+        flag::register(SIGXFSZ, Arc::default()).map_err(FlashdError::Signals)?;
         Ok(Self { wanted })
     }
 

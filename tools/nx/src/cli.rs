@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::{demo, flash, image, reset};
 use crate::error::NxError;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::output::{Outcome, Ui};
 use crate::reason::Reason;
 
@@ -46,6 +47,7 @@ enum Command {
 /// second Ctrl-C.
 #[must_use]
 pub fn run() -> ExitCode {
+    interrupt::survive_file_limit();
     match Cli::try_parse() {
         Ok(cli) => {
             let mut ui = Ui::stdio(cli.json);

@@ -2,7 +2,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::error::NxError;
@@ -45,6 +45,13 @@ impl Interrupt {
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::SeqCst)
     }
+}
+
+/// From here on, a file that would get longer than this process may write (`ulimit -f`) is an error
+/// of the write, not the end of the process.
+pub(crate) fn survive_file_limit() {
+    // Without it the system ends the process: no error of ours would be worth more.
+    let _ = flag::register(SIGXFSZ, Arc::default());
 }
 
 fn register(signal: i32, wanted: &Arc<AtomicBool>) -> io::Result<()> {

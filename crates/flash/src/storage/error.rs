@@ -62,7 +62,9 @@ impl From<StorageError> for StoreError {
             StorageError::Io { source, .. } => {
                 let text = format!("{error}: {source}");
                 match source.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(text),
+                    io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge => Self::Full(text),
                     _ => Self::Failed(text),
                 }
             }

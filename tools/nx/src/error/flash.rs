@@ -9,6 +9,7 @@ use nx_flash::wire::RejectCode;
 use nx_transport::TransportError;
 
 use super::NxError;
+use super::image::LONGER_FILES;
 use super::nx_error::chain;
 use crate::reason::Reason;
 
@@ -65,6 +66,13 @@ impl From<CaptureError> for NxError {
                 ErrorKind::NotFound => Self::of(Reason::CaptureNotFound, &error),
                 ErrorKind::AlreadyExists => {
                     Self::of(Reason::CaptureUnwritable, &error).hint("another name as --capture")
+                }
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    Self::of(Reason::CaptureUnwritable, &error)
+                        .hint("making room there, or another place as --capture")
+                }
+                ErrorKind::FileTooLarge => {
+                    Self::of(Reason::CaptureUnwritable, &error).hint(LONGER_FILES)
                 }
                 _ => Self::of(Reason::CaptureUnwritable, &error),
             },

@@ -7,6 +7,10 @@ use nx_image::verify::VerifyError;
 use super::NxError;
 use crate::reason::Reason;
 
+/// What helps where a file would get too long.
+pub(super) const LONGER_FILES: &str =
+    "room for longer files: `ulimit -f unlimited`, or another file system";
+
 impl From<VerifyError> for NxError {
     fn from(error: VerifyError) -> Self {
         use VerifyError as E;
@@ -88,6 +92,7 @@ impl From<BuildError> for NxError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Self::of(Reason::BuildIo, &error).hint("making room there")
                 }
+                io::ErrorKind::FileTooLarge => Self::of(Reason::BuildIo, &error).hint(LONGER_FILES),
                 _ => Self::of(Reason::BuildIo, &error),
             },
             _ => Self::of(Reason::InternalUnexpected, &error),

@@ -32,6 +32,12 @@ impl NxError {
         Self::new(reason, chain(error))
     }
 
+    /// The same, where what was asked for has been done in spite of it.
+    pub(crate) fn job_done(mut self) -> Self {
+        self.message = format!("the job is done, but {}", self.message);
+        self
+    }
+
     /// Adds what helps: a command to run or a thing to look at.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

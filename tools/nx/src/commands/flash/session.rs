@@ -105,7 +105,11 @@ pub(crate) fn run(
                 Some(why) => error::link_lost(&failure, why),
                 None => error::failed(&failure),
             }),
-            (_, None, Some(answer)) => captured.map_err(NxError::from).and(told).map(|()| answer),
+            (_, None, Some(answer)) => captured
+                .map_err(NxError::from)
+                .and(told)
+                .map_err(NxError::job_done)
+                .map(|()| answer),
             (_, None, None) => {
                 let text = "the session ended without an answer";
                 Err(NxError::new(Reason::InternalUnexpected, text))

@@ -9,28 +9,19 @@ use nx_image::manifest::Manifest;
 
 use crate::blocks::BlockMap;
 use crate::host::event::{Event, Failure, Job, Outcome, Request};
+use crate::host::objects::Objects;
 use crate::host::plan::Plan;
 use crate::limits::{ADDRESS_UNIT_BYTES, SLICE_BYTES_MAX};
 use crate::session::{Channel, Slice};
 use crate::time::Instant;
-use crate::wire::{FromDevice, FromHost, Kind, Object, Writer};
-
-/// An object on its way to the device.
-#[derive(Debug)]
-struct Sending {
-    object: Object,
-    bytes: Vec<u8>,
-    sent: u32,
-    acked: u32,
-}
+use crate::wire::{FromDevice, FromHost, Kind, Object};
 
 /// One job in one session.
 #[derive(Debug)]
 pub(super) struct Running {
     /// Of a transfer.
     pub(super) plan: Option<Plan>,
-    objects: Vec<Sending>,
-    lost_objects: VecDeque<Slice>,
+    objects: Objects,
     segments: Vec<String>,
     manifest: Option<Digest>,
     slice_max: usize,
@@ -44,8 +35,7 @@ impl Running {
     pub(super) fn begin(job: &Job, channel: &mut Channel, slice_max: u32, window: u32) -> Self {
         let mut running = Self {
             plan: None,
-            objects: Vec::new(),
-            lost_objects: VecDeque::new(),
+            objects: Objects::default(),
             segments: Vec::new(),
             manifest: None,
             slice_max: usize::try_from(slice_max)
@@ -79,12 +69,7 @@ impl Running {
                         flags: *flags,
                     },
                 );
-                running.objects.push(Sending {
-                    object: Object::Offer,
-                    bytes: offer,
-                    sent: 0,
-                    acked: 0,
-                });
+                running.objects.push(Object::Offer, offer);
             }
             Job::Verify => queue(channel, &FromHost::Verify),
             Job::Info => queue(channel, &FromHost::Info),
@@ -196,10 +181,9 @@ impl Running {
     /// The next thing needed of the image's file.
     pub(super) fn request(&mut self, channel: &Channel) -> Option<Request> {
         // What is wanted again waits until its earlier slices are settled.
-        let settled = |request: &Request| {
-            let object = object_of(request);
-            self.objects.iter().all(|s| Some(s.object) != object)
-        };
+        let objects = &self.objects;
+        let settled =
+            |request: &Request| object_of(request).is_none_or(|object| !objects.has(object));
         if let Some(at) = self.requests.iter().position(settled) {
             return self.requests.remove(at);
         }
@@ -238,12 +222,7 @@ impl Running {
                 plan.loaded(number, bytes);
             }
         } else if let Some(object) = object_of(request) {
-            self.objects.push(Sending {
-                object,
-                bytes,
-                sent: 0,
-                acked: 0,
-            });
+            self.objects.push(object, bytes);
         }
         Ok(())
     }
@@ -257,20 +236,14 @@ impl Running {
                         plan.acked(number, len);
                     }
                 }
-                Slice::Object { object, len, .. } => {
-                    for sending in self.objects.iter_mut().filter(|s| s.object == object) {
-                        sending.acked = sending.acked.saturating_add(len);
-                    }
-                    let whole = |s: &Sending| u32::try_from(s.bytes.len()) == Ok(s.acked);
-                    self.objects.retain(|sending| !whole(sending));
-                }
+                Slice::Object { object, len, .. } => self.objects.acked(object, len),
             }
         }
         while let Some(slice) = channel.next_lost() {
             match (slice, &mut self.plan) {
                 (Slice::Block { .. }, Some(plan)) => plan.lost(slice),
                 (Slice::Block { .. }, None) => {}
-                (Slice::Object { .. }, _) => self.lost_objects.push_back(slice),
+                (Slice::Object { .. }, _) => self.objects.lost(slice),
             }
         }
         if !self.done_sent && self.plan.as_ref().is_some_and(Plan::is_complete) {
@@ -288,48 +261,12 @@ impl Running {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Option<usize> {
-        if let Some((slice, payload)) = self.next_object_slice(channel) {
+        let max = self.slice_max;
+        if let Some((slice, payload)) = self.objects.next_slice(channel, max) {
             return Some(channel.send(now, out, slice, Kind::Meta, &payload));
         }
-        let max = self.slice_max;
         let (slice, payload) = self.plan.as_mut()?.next_slice(channel, max)?;
         Some(channel.send(now, out, slice, Kind::Data, &payload))
-    }
-
-    fn next_object_slice(&mut self, channel: &Channel) -> Option<(Slice, Vec<u8>)> {
-        while let Some(Slice::Object {
-            object,
-            offset,
-            len,
-        }) = self.lost_objects.pop_front()
-        {
-            let Some(sending) = self.objects.iter().find(|s| s.object == object) else {
-                continue;
-            };
-            let payload = object_payload(sending, offset, len)?;
-            return Some((
-                Slice::Object {
-                    object,
-                    offset,
-                    len,
-                },
-                payload,
-            ));
-        }
-        let whole = |s: &&mut Sending| u32::try_from(s.bytes.len()) == Ok(s.sent);
-        let max = self.slice_max;
-        let sending = self.objects.iter_mut().find(|sending| !whole(sending))?;
-        let sent = usize::try_from(sending.sent).ok()?;
-        let left = sending.bytes.len().saturating_sub(sent);
-        let len = u32::try_from(channel.slice_bytes(max).min(left)).ok()?;
-        let slice = Slice::Object {
-            object: sending.object,
-            offset: sending.sent,
-            len,
-        };
-        let payload = object_payload(sending, sending.sent, len)?;
-        sending.sent = sending.sent.saturating_add(len);
-        Some((slice, payload))
     }
 }
 
@@ -340,19 +277,6 @@ const fn object_of(request: &Request) -> Option<Object> {
         Request::Directory { segment } => Some(Object::Directory { segment }),
         Request::Page { segment, page } => Some(Object::Page { segment, page }),
     }
-}
-
-/// Payload of a `META` frame: the object, the offset, then the bytes.
-fn object_payload(sending: &Sending, offset: u32, len: u32) -> Option<Vec<u8>> {
-    let from = usize::try_from(offset).ok()?;
-    let to = from.checked_add(usize::try_from(len).ok()?)?;
-    let data = sending.bytes.get(from..to)?;
-    let mut out = Vec::with_capacity(data.len().saturating_add(8));
-    Writer::new(&mut out)
-        .u32(sending.object.number())
-        .u32(offset)
-        .bytes(data);
-    Some(out)
 }
 
 pub(super) fn queue(channel: &mut Channel, message: &FromHost) {

@@ -7,6 +7,7 @@ mod config;
 mod event;
 mod greeting;
 mod job;
+mod objects;
 mod parting;
 mod plan;
 mod progress;

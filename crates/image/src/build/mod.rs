@@ -13,6 +13,7 @@ mod input;
 mod layout;
 mod outputs;
 mod squashfs;
+mod stop;
 mod tree;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! A directory as it goes into an image: sorted, and without what must not matter.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use rustix::fs::{llistxattr, llistxattr_query};
 use rustix::io::Errno;
 
 use super::error::BuildError;
+use super::stop::Stop;
 use super::writer::Build;
-use crate::digest::Digest;
 
 /// Entries in a tree, at most.
 const ENTRIES_MAX: usize = 1 << 20;
@@ -23,7 +23,7 @@ const XATTR_NAMES_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Directory,
-    File { size: u64, sha256: Digest },
+    File { size: u64 },
     Symlink(PathBuf),
     CharDevice(u64),
     BlockDevice(u64),
@@ -47,6 +47,7 @@ pub(super) struct Tree {
     pub(super) root: PathBuf,
     pub(super) root_mode: u16,
     pub(super) entries: Vec<Entry>,
+    pub(super) stop: Stop,
 }
 
 /// What to do about a file that has several names in one directory tree.
@@ -71,7 +72,7 @@ pub enum Xattrs {
 }
 
 impl Tree {
-    /// Walks a directory and digests its files. Links are taken as links.
+    /// Walks a directory. Links are taken as links.
     pub(super) fn read(
         segment: &'static str,
         root: &Path,
@@ -104,6 +105,7 @@ impl Tree {
                 .map_err(BuildError::io("list", &path))?;
             names.sort();
             for name in names {
+                build.check_stop()?;
                 let entry = walk.entry(&folder.join(name))?;
                 if entry.kind == Kind::Directory {
                     folders.push((entry.path.clone(), depth.saturating_add(1)));
@@ -120,6 +122,7 @@ impl Tree {
             root: root.to_owned(),
             root_mode: mode(&found),
             entries,
+            stop: build.stop(),
         })
     }
 
@@ -167,8 +170,7 @@ impl Walk<'_> {
         let kind = if kind.is_dir() {
             Kind::Directory
         } else if kind.is_file() {
-            let (size, sha256) = digest(&full)?;
-            Kind::File { size, sha256 }
+            Kind::File { size: found.len() }
         } else if kind.is_symlink() {
             let to = fs::read_link(&full).map_err(BuildError::io("read", &full))?;
             if to.to_str().is_none() {
@@ -234,29 +236,6 @@ impl Walk<'_> {
             segment: self.segment,
             path: path.to_owned(),
             what: what.into(),
-        }
-    }
-}
-
-fn digest(path: &Path) -> Result<(u64, Digest), BuildError> {
-    let mut file = File::open(path).map_err(BuildError::io("open", path))?;
-    digest_of(&mut file).map_err(BuildError::io("read", path))
-}
-
-/// Length and digest of what a reader gives, in constant memory.
-pub(super) fn digest_of(reader: &mut dyn std::io::Read) -> std::io::Result<(u64, Digest)> {
-    let mut buffer = vec![0; 256 * 1_024];
-    let mut hasher = Digest::hasher();
-    let mut size = 0_u64;
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok((size, hasher.finish())),
-            Ok(had) => {
-                hasher.update(buffer.get(..had).unwrap_or_default());
-                size = size.saturating_add(u64::try_from(had).unwrap_or(0));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
     }
 }

@@ -5,13 +5,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use super::compose::compose;
 use super::error::BuildError;
 use super::input::Input;
 use super::layout::{SEGMENT_ALIGN_BYTES, STATE_BYTES_DEFAULT};
 use super::outputs::{Output, folder_of};
+use super::stop::Stop;
 use super::tree::{HardLinks, Xattrs};
 use crate::digest::Digest;
 use crate::limits::{BLOCK_BYTES_DEFAULT, IMAGE_BYTES_MAX, SIGNATURE_BYTES};
@@ -221,12 +222,13 @@ impl Build {
         }
     }
 
+    pub(super) fn stop(&self) -> Stop {
+        Stop::new(self.stop.clone())
+    }
+
     /// Whether the build is to go on.
     pub(super) fn check_stop(&self) -> Result<(), BuildError> {
-        match &self.stop {
-            Some(stop) if stop.load(Ordering::Relaxed) => Err(BuildError::Stopped),
-            _ => Ok(()),
-        }
+        self.stop().check()
     }
 
     /// Refuses before the work what the manifest could not say after it.

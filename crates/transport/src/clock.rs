@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::manual_clock::ManualClock;
 use crate::virtual_clock::Seat;
 
 /// Tells the time and sleeps, on real or on virtual time. Cheap to clone.
@@ -18,6 +19,7 @@ pub struct Clock(Kind);
 enum Kind {
     Monotonic,
     Virtual(Seat),
+    Manual(ManualClock),
 }
 
 impl Clock {
@@ -25,6 +27,10 @@ impl Clock {
     #[must_use]
     pub const fn monotonic() -> Self {
         Self(Kind::Monotonic)
+    }
+
+    pub(crate) const fn manual(clock: ManualClock) -> Self {
+        Self(Kind::Manual(clock))
     }
 
     pub(crate) const fn virtual_seat(seat: Seat) -> Self {
@@ -40,6 +46,7 @@ impl Clock {
         match &self.0 {
             Kind::Monotonic => start().elapsed(),
             Kind::Virtual(seat) => seat.now(),
+            Kind::Manual(clock) => clock.now(),
         }
     }
 
@@ -48,13 +55,14 @@ impl Clock {
         match &self.0 {
             Kind::Monotonic => thread::sleep(time.saturating_sub(self.now())),
             Kind::Virtual(seat) => seat.sleep_until(time),
+            Kind::Manual(clock) => clock.advance_to(time),
         }
     }
 
     /// Whether time is virtual.
     #[must_use]
     pub const fn is_virtual(&self) -> bool {
-        matches!(self.0, Kind::Virtual(_))
+        matches!(self.0, Kind::Virtual(_) | Kind::Manual(_))
     }
 
     /// Runs `work` without holding up virtual time: the others run on meanwhile.
@@ -64,7 +72,7 @@ impl Clock {
     /// virtual time gets meanwhile depends on the others alone. On real time, just runs it.
     pub fn outside<R>(&self, work: impl FnOnce() -> R) -> R {
         match &self.0 {
-            Kind::Monotonic => work(),
+            Kind::Monotonic | Kind::Manual(_) => work(),
             Kind::Virtual(seat) => seat.outside(work),
         }
     }

@@ -24,6 +24,7 @@ mod holders;
 mod layers;
 #[cfg(target_os = "linux")]
 mod listener;
+mod manual_clock;
 mod options;
 mod params;
 pub mod pcapng;
@@ -53,6 +54,7 @@ pub use drivers::loopback;
 pub use drivers::tcp;
 pub use error::TransportError;
 pub use layers::{Captured, Slow, Slowness, lossy};
+pub use manual_clock::ManualClock;
 pub use options::{AttachDevice, OpenOptions};
 pub use params::Params;
 pub use registry::{Driver, DriverRequest, Key, Layer, LayerRequest, layers, open, schemes};

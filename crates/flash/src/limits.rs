@@ -52,15 +52,15 @@ pub const CONSOLE_LINE_BYTES_MAX: usize = 256;
 
 /// A side gives up after this long without progress.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
-/// Shortest time before unanswered frames are sent again.
+/// Time before unanswered frames are sent again while the round trip is not known.
 ///
 /// Measured round trips under software emulation reach 33 ms, and a fresh thread has been
 /// seen to wait longer; below 100 ms retries would be noise.
-pub const PROBE_AFTER_MIN: Duration = Duration::from_millis(250);
+pub const PROBE_AFTER_MIN: Duration = Duration::from_millis(100);
 /// Longest time between two tries.
 pub const PROBE_AFTER_MAX: Duration = Duration::from_secs(3);
 /// An acknowledgement waits at most this long for a second frame to cover.
-pub const ACK_DELAY: Duration = Duration::from_millis(20);
+pub const ACK_DELAY: Duration = Duration::from_millis(5);
 /// A working device tells its host so at least this often.
 pub const BUSY_EVERY: Duration = Duration::from_secs(1);
 /// A frame that stops in the middle is abandoned after this long without a byte.

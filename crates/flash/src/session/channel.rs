@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::limits::ADDRESS_UNIT_BYTES;
 use crate::session::mailbox::{Inbox, Outbox};
@@ -59,6 +60,12 @@ impl Channel {
             last_progress: now,
             wire_bytes: 0,
         }
+    }
+
+    /// Takes a round trip that was measured while the session was made: until the first frame is
+    /// acknowledged nothing else tells when silence means loss.
+    pub fn took(&mut self, rtt: Duration) {
+        self.tracker.took(rtt);
     }
 
     /// The session's id.

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use crate::limits::{ACK_DELAY, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
 
-/// Shortest time before the first probe of a line whose round trip is known.
-const TAIL_PROBE_AFTER: Duration = Duration::from_millis(40);
+/// Shortest time before a line whose round trip is known is probed.
+const PROBE_AFTER_KNOWN_MIN: Duration = Duration::from_millis(20);
 
 /// Measured round-trip times, and the time after which silence means loss.
 #[derive(Debug, Default)]
@@ -35,23 +35,17 @@ impl Rtt {
     }
 
     /// How long to wait for an answer before frames are sent again; doubles per `round`.
+    ///
+    /// A tail that is lost is told by nothing else. Repeating a few frames too early costs less
+    /// than waiting, so a line that is known is probed soon.
     pub(super) fn probe_after(&self, round: u32) -> Duration {
-        let expected = self.smoothed.map_or(PROBE_AFTER_MIN, |smoothed| {
-            smoothed.saturating_add(self.variation.saturating_mul(4))
+        let base = self.smoothed.map_or(PROBE_AFTER_MIN, |smoothed| {
+            smoothed
+                .saturating_add(self.variation.saturating_mul(4))
+                .saturating_add(ACK_DELAY)
+                .max(PROBE_AFTER_KNOWN_MIN)
         });
-        let Some(later) = round.checked_sub(1) else {
-            // A tail that is lost is told by nothing else; repeating two frames too early costs
-            // less than waiting.
-            let known = self.smoothed.is_some();
-            return expected.saturating_add(ACK_DELAY).max(if known {
-                TAIL_PROBE_AFTER
-            } else {
-                PROBE_AFTER_MIN
-            });
-        };
-        let round = later;
-        let base = expected.max(PROBE_AFTER_MIN);
-        let backed_off = base.saturating_mul(1 << round.min(5));
+        let backed_off = base.saturating_mul(1 << round.min(8));
         // A slow line's own round trip may be above the cap; a retry must still wait for it.
         backed_off.min(PROBE_AFTER_MAX.max(base))
     }

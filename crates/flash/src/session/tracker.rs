@@ -1,6 +1,7 @@
 //! Frames under way: which arrive, which are lost, and how long an answer takes.
 
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 use crate::limits::IN_FLIGHT_FRAMES_MAX;
 use crate::session::pace::{Pace, PaceMark};
@@ -82,6 +83,11 @@ impl Tracker {
         }
     }
 
+    /// Takes a round trip that was measured before the first frame.
+    pub(super) fn took(&mut self, rtt: Duration) {
+        self.rtt.sample(rtt);
+    }
+
     /// The number of the next frame.
     pub(super) const fn next_seq(&self) -> u32 {
         self.next_seq
@@ -120,6 +126,9 @@ impl Tracker {
         let idle = self.sent.is_empty();
         if idle {
             self.waiting_since = now;
+        }
+        if matches!(item, Item::Slice(_)) {
+            self.sizing.sent();
         }
         let mark = self.pace.mark(now, idle);
         self.sent.push_back(Sent {

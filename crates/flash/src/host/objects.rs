@@ -51,7 +51,7 @@ impl Objects {
         self.lost.push_back(slice);
     }
 
-    /// The next slice to send, and its payload.
+    /// The next slice to send, and its payload; lost ones first.
     pub(super) fn next_slice(&mut self, channel: &Channel, max: usize) -> Option<(Slice, Vec<u8>)> {
         while let Some(Slice::Object {
             object,
@@ -62,15 +62,23 @@ impl Objects {
             let Some(sending) = self.sending.iter().find(|s| s.object == object) else {
                 continue;
             };
-            let payload = payload(sending, offset, len)?;
-            return Some((
-                Slice::Object {
+            // Cut to the size of now: what was too large for the line would be lost for ever.
+            let now = u32::try_from(channel.slice_bytes(max)).map_or(len, |now| now.min(len));
+            let rest = len.saturating_sub(now);
+            if rest > 0 {
+                self.lost.push_front(Slice::Object {
                     object,
-                    offset,
-                    len,
-                },
-                payload,
-            ));
+                    offset: offset.saturating_add(now),
+                    len: rest,
+                });
+            }
+            let payload = payload(sending, offset, now)?;
+            let slice = Slice::Object {
+                object,
+                offset,
+                len: now,
+            };
+            return Some((slice, payload));
         }
         let whole = |s: &&mut Sending| u32::try_from(s.bytes.len()) == Ok(s.sent);
         let sending = self.sending.iter_mut().find(|sending| !whole(sending))?;

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::bench::{BLOCK, Bench};
+use super::bench::{BLOCK, Bench, NONCE, SESSION};
 use super::image::{Image, installed, need};
 use crate::host::{Event, Outcome};
 use crate::machine::Machine as _;
@@ -133,6 +133,29 @@ fn what_is_lost_is_sent_again_and_counted() {
     assert!(progress.retransmitted_bytes >= 128, "{progress:?}");
     assert_eq!(progress.payload_bytes, 2 * 4_096);
     assert_eq!(progress.blocks_sent, 2);
+}
+
+#[test]
+fn what_is_lost_again_and_again_goes_out_in_ever_smaller_frames() {
+    let image = Image::new();
+    let mut bench = Bench::new(image.job());
+    bench.hellos();
+    bench.drop = Some((Kind::Meta, 6));
+    bench.welcome(NONCE, SESSION);
+    bench.pump();
+    let offer = [image.signature.as_slice(), &image.manifest_bytes].concat();
+    let mut arrived = vec![0; offer.len()];
+    let mut largest = 0;
+    while arrived != offer {
+        assert!(bench.events.len() == 1, "gave up: {:?}", bench.events);
+        bench.next_timer();
+        bench.pump();
+        for (_, offset, data) in bench.objects.drain(..) {
+            arrived[offset as usize..][..data.len()].copy_from_slice(&data);
+            largest = largest.max(data.len());
+        }
+    }
+    assert!(largest <= 256, "{largest} bytes in one frame");
 }
 
 #[test]

@@ -105,9 +105,18 @@ pub enum ResetError {
     },
 
     // Someone else is at it.
-    /// Another reset holds the root.
-    #[error("another reset is at work in `{}`", root.display())]
+    /// A reset or a flashd holds the root.
+    #[error("`{}` is in use by another reset or by a flashd", root.display())]
     Locked {
+        /// The root as given.
+        root: PathBuf,
+    },
+    /// A reset began here, and what would use the root has to wait for its end.
+    #[error(
+        "a factory reset of `{}` has begun and is not finished: `nx reset factory --yes` does that",
+        root.display()
+    )]
+    Unfinished {
         /// The root as given.
         root: PathBuf,
     },

@@ -11,6 +11,8 @@
 //! 3. [`execute()`] makes the plan durable, moves every target out of the name space, deletes it,
 //!    and proves that the kept set is what it was. Cut anywhere, the next run finishes.
 //!
+//! Who uses a state root for long, as a flashd does, [holds](hold()) it: no reset begins meanwhile.
+//!
 //! The sequence and every refusal: `docs/provisioning/factory-reset.md`. Linux only: the walker
 //! stands on `openat2`, `renameat2` and mount ids.
 
@@ -20,6 +22,7 @@ mod entry;
 mod error;
 mod execute;
 mod guard;
+mod hold;
 mod intent;
 mod kept;
 mod limits;
@@ -37,6 +40,7 @@ pub use digest::Digest;
 pub use entry::{Entry, EntryKind};
 pub use error::{Protected, ResetError};
 pub use execute::{execute, execute_with};
+pub use hold::{Hold, hold};
 pub use kept::TrustRoot;
 pub use ops::{Collision, Ops, System};
 pub use plan::{Action, Plan, PlanLine, plan};

@@ -25,7 +25,7 @@ pub(crate) struct Root {
 /// How a root is locked, on its own descriptor; the lock goes with it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Lock {
-    /// With others who look.
+    /// With others who look, or who use what is in it.
     Looking,
     /// Against all others.
     Resetting,
@@ -34,15 +34,7 @@ pub(crate) enum Lock {
 impl Root {
     /// Opens the state root at `path`; takes the lock; refuses a directory that is never reset.
     pub(crate) fn open(path: &Path, lock: Lock) -> Result<Self, ResetError> {
-        // Components drop a trailing slash, which would follow a link in spite of `NOFOLLOW`.
-        let bare = path.components().as_path();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match rustix::fs::openat(CWD, bare, flags, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(errno) => return Err(Self::no_root(path, bare, errno)),
-        };
-        let shown = || path.display().to_string();
-        let directory = Directory::adopt(fd).map_err(|e| ResetError::io("statx", shown(), e))?;
+        let directory = directory_at(path)?;
         let protected = guard::protected(directory.identity())
             .map_err(|errno| ResetError::io("open parents of", ".", errno))?;
         if let Some(what) = protected {
@@ -51,20 +43,11 @@ impl Root {
                 what,
             });
         }
-        let operation = match lock {
-            Lock::Looking => FlockOperation::NonBlockingLockShared,
-            Lock::Resetting => FlockOperation::NonBlockingLockExclusive,
-        };
-        match rustix::fs::flock(&directory, operation) {
-            Ok(()) => Ok(Self {
-                directory,
-                path: path.to_owned(),
-            }),
-            Err(Errno::WOULDBLOCK) => Err(ResetError::Locked {
-                root: path.to_owned(),
-            }),
-            Err(errno) => Err(ResetError::io("flock", shown(), errno)),
-        }
+        self::lock(&directory, path, lock)?;
+        Ok(Self {
+            directory,
+            path: path.to_owned(),
+        })
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -197,22 +180,48 @@ impl Root {
         let link = format!("/proc/self/fd/{}", self.directory.as_fd().as_raw_fd());
         Ok(rustix::fs::readlink(link.as_str(), Vec::new())?.into_bytes())
     }
+}
 
-    fn no_root(path: &Path, bare: &Path, errno: Errno) -> ResetError {
-        let root = path.to_owned();
-        if errno == Errno::NOENT {
-            return ResetError::NoRoot { root };
-        }
-        let kind = CString::new(bare.as_os_str().as_bytes())
-            .ok()
-            .and_then(|name| stat(CWD, &name, AtFlags::SYMLINK_NOFOLLOW).ok())
-            .map(|stat| EntryKind::of(FileType::from_raw_mode(stat.stx_mode.into())));
-        match kind {
-            Some(kind) if kind != EntryKind::Directory => {
-                ResetError::RootNotDirectory { root, kind }
-            }
-            _ => ResetError::io("open", path.display().to_string(), errno),
-        }
+/// Opens the directory at `path`, which must not be a link to one.
+pub(crate) fn directory_at(path: &Path) -> Result<Directory, ResetError> {
+    // Components drop a trailing slash, which would follow a link in spite of `NOFOLLOW`.
+    let bare = path.components().as_path();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = match rustix::fs::openat(CWD, bare, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(errno) => return Err(no_root(path, bare, errno)),
+    };
+    let shown = || path.display().to_string();
+    Directory::adopt(fd).map_err(|errno| ResetError::io("statx", shown(), errno))
+}
+
+/// Locks the root `directory`, which is at `path`.
+pub(crate) fn lock(directory: &Directory, path: &Path, lock: Lock) -> Result<(), ResetError> {
+    let operation = match lock {
+        Lock::Looking => FlockOperation::NonBlockingLockShared,
+        Lock::Resetting => FlockOperation::NonBlockingLockExclusive,
+    };
+    match rustix::fs::flock(directory, operation) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(ResetError::Locked {
+            root: path.to_owned(),
+        }),
+        Err(errno) => Err(ResetError::io("flock", path.display().to_string(), errno)),
+    }
+}
+
+fn no_root(path: &Path, bare: &Path, errno: Errno) -> ResetError {
+    let root = path.to_owned();
+    if errno == Errno::NOENT {
+        return ResetError::NoRoot { root };
+    }
+    let kind = CString::new(bare.as_os_str().as_bytes())
+        .ok()
+        .and_then(|name| stat(CWD, &name, AtFlags::SYMLINK_NOFOLLOW).ok())
+        .map(|stat| EntryKind::of(FileType::from_raw_mode(stat.stx_mode.into())));
+    match kind {
+        Some(kind) if kind != EntryKind::Directory => ResetError::RootNotDirectory { root, kind },
+        _ => ResetError::io("open", path.display().to_string(), errno),
     }
 }
 

@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Record everything that goes in and out as pcapng, for `nx flash replay`
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
+    /// Root of the state namespace: no factory reset begins in it meanwhile, and none is unfinished
+    #[arg(long, value_name = "DIR", env = "NX_STATE")]
+    pub(crate) state: Option<PathBuf>,
     /// How images are installed [default: in-place for block devices, file for all else]
     #[arg(long, value_enum)]
     pub(crate) layout: Option<LayoutArg>,
@@ -60,7 +63,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   flashd --port 'unix:/tmp/flash.sock?listen' --target disk.img --journal journal --pub os.pub
-  flashd --port /dev/virtio-ports/flash --target /dev/vda --journal /state/flash \\
+  flashd --port /dev/virtio-ports/flash --target /dev/vda --journal /state/flash --state /state \\
          --anchors /etc/nexus/anchors --board virt --profile release
 
 Exit: 0 done or told to stop, 2 usage, 3 refused, 4 something is missing, 5 link or peer failed,

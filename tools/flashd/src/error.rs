@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use nx_flash::capture::CaptureError;
 use nx_flash::storage::StorageError;
 use nx_image::KeyError;
+use nx_reset::ResetError;
 use nx_transport::TransportError;
 
 /// Why `flashd` cannot serve.
@@ -41,6 +42,9 @@ pub(crate) enum FlashdError {
     /// The storage cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A factory reset is at work on the state, or has to be finished first.
+    #[error(transparent)]
+    State(#[from] ResetError),
     /// The capture cannot be written.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -68,6 +72,7 @@ impl FlashdError {
             Self::BrokenOff => 5,
             Self::Signals(_) => 7,
             Self::Unreadable { source, .. } => io_code(source.kind()),
+            Self::State(error) => state_code(error),
             Self::Storage(error) => storage_code(error),
             Self::Capture(CaptureError::Io { source, .. }) => io_code(source.kind()),
             Self::Capture(_) => 7,
@@ -99,6 +104,14 @@ fn io_code(kind: ErrorKind) -> u8 {
         | ErrorKind::IsADirectory
         | ErrorKind::NotADirectory => 3,
         _ => 7,
+    }
+}
+
+fn state_code(error: &ResetError) -> u8 {
+    match error {
+        ResetError::NoRoot { .. } => 4,
+        ResetError::Io { .. } => 7,
+        _ => 3,
     }
 }
 

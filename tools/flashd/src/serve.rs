@@ -11,6 +11,7 @@ use nx_flash::splitter::FlashSplitter;
 use nx_flash::storage::{FileStore, FileStoreConfig, Store as _};
 use nx_flash::time::Instant;
 use nx_flash::wire::AbortReason;
+use nx_reset::hold;
 use nx_transport::{Clock, OpenOptions, PortSpec, Transport, TransportError, open};
 
 use crate::anchors;
@@ -27,6 +28,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Serves until told to stop; with `--once`, until the first session has ended.
 pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
     let keys = anchors::read(&args.keys, args.anchors.as_deref())?;
+    let _hold = args.state.as_deref().map(hold).transpose()?;
     let store = FileStore::open(&FileStoreConfig {
         target: args.target.clone(),
         journal: args.journal.clone(),

@@ -14,7 +14,10 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("nx-image", &[]),
     ("nx-reset", &[]),
     ("nx-flash", &["nx-image", "nx-transport"]),
-    ("flashd", &["nx-flash", "nx-image", "nx-transport"]),
+    (
+        "flashd",
+        &["nx-flash", "nx-image", "nx-reset", "nx-transport"],
+    ),
     ("nx", &["nx-flash", "nx-image", "nx-reset", "nx-transport"]),
 ];
 

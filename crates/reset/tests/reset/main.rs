@@ -11,6 +11,7 @@
 
 mod cuts;
 mod golden;
+mod hold;
 mod mounts;
 mod persistence;
 mod proof;

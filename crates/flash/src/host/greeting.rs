@@ -90,6 +90,7 @@ impl Host {
 
     fn call_again(&mut self, now: Instant) {
         self.remember();
+        self.last_progress = now;
         // What is still missing is asked for again in the next session.
         self.past.blocks_needed = self.past.blocks_sent;
         self.nonce = self.nonce.wrapping_add(1);

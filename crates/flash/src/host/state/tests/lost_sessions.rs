@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::bench::{Bench, NONCE, SESSION};
 use super::image::{Image, installed, need};
 use crate::host::{Event, Failure, Job};
+use crate::limits::GIVE_UP_AFTER;
 use crate::machine::Machine as _;
 use crate::wire::{FromDevice, RejectCode};
 
@@ -50,6 +51,23 @@ fn a_device_that_restarts_was_not_taken_and_neither_is_one_that_is_lost_now_and_
             bench.pump();
         }
     }
+}
+
+#[test]
+fn a_session_lost_long_after_it_began_is_resumed_with_fresh_patience() {
+    let mut bench = Bench::connected(Job::Verify);
+    for done in 1..=2 {
+        bench.wait(Duration::from_secs(20));
+        bench.busy(done);
+    }
+    bench.refuse(RejectCode::Session, 0, SESSION);
+    bench.host.handle_timeout(bench.now);
+    bench.note();
+    assert_eq!(bench.events.last(), Some(&Event::SessionLost));
+    bench.wait(GIVE_UP_AFTER - Duration::from_millis(1));
+    assert_eq!(bench.events.last(), Some(&Event::SessionLost));
+    bench.wait(Duration::from_millis(1));
+    assert_eq!(bench.failure(), &Failure::Stalled { millis: 30_000 });
 }
 
 #[test]

@@ -13,11 +13,14 @@
     reason = "a harness of tests stops at the first surprise"
 )]
 
+mod draw;
 mod link;
 mod rig;
 mod shells;
+mod soak;
 
 pub use link::Link;
 pub use nx_image::test_image::{TestImage, random_bytes};
 pub use rig::{Outcome, Rig, run_for};
 pub use shells::{DeviceShell, HostShell};
+pub use soak::{Soak, Soaked};

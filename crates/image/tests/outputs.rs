@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use nx_image::build::{Build, BuildError, Progress, Report};
 use nx_image::key::{PublicKey, SigningKey};
@@ -19,6 +19,7 @@ use nx_image::manifest::{Profile, SegmentKind};
 use nx_image::signer::{Signer, SignerError};
 use nx_image::verify::{Depth, Files, verify};
 use rstest::rstest;
+use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 
 const ENDS: [&str; 4] = ["img", "json", "sig", "blocks"];
@@ -303,6 +304,57 @@ fn a_signature_by_another_key_than_named_is_refused() {
 
 const CHILD_FOLDER: &str = "NX_IMAGE_TEST_FOLDER";
 
+/// Runs one test of this file in a process of its own, in which [`CHILD_FOLDER`] is set.
+fn child(test: &str, folder: &Path, shell: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{shell} exec \"$@\""), "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(CHILD_FOLDER, folder);
+    command
+}
+
+/// Killed as no process can prevent, in the middle and with every output begun. A file system
+/// that has only files with names keeps one; the next build takes it away.
+#[test]
+fn a_build_that_is_killed_leaves_nothing_in_the_end() {
+    if let Some(folder) = std::env::var_os(CHILD_FOLDER) {
+        let folder = PathBuf::from(folder);
+        let mut build = Build::new(Profile::Dev);
+        build.kernel = Some(folder.join("kernel"));
+        let [image, manifest, signature] =
+            ["img", "json", "sig"].map(|end| folder.join(format!("os.{end}")));
+        let _ = build.write(&image, &manifest, &signature, None, &mut |progress| {
+            if matches!(progress, Progress::Digesting { .. }) {
+                fs::write(folder.join("begun"), b"").unwrap();
+                loop {
+                    std::thread::park();
+                }
+            }
+        });
+        return;
+    }
+    let bench = Bench::new();
+    let test = "a_build_that_is_killed_leaves_nothing_in_the_end";
+    let mut killed = child(test, bench.0.path(), "").spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while !bench.path("begun").exists() {
+        assert!(Instant::now() < until, "the build does not begin");
+        std::thread::yield_now();
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let flags = OFlags::TMPFILE | OFlags::RDWR;
+    if rustix::fs::open(bench.0.path(), flags, Mode::RWXU).is_ok() {
+        bench.assert_untouched();
+    }
+    bench
+        .write(&bench.build(), Some(&key()), &mut |_| {})
+        .unwrap();
+    bench.assert_no_scraps();
+}
+
 /// The medium takes 1 MiB of an image of 21 MiB and no more. A limit on the length of files is
 /// the refusal that every Linux can give to everybody; a full disk takes the same way.
 #[test]
@@ -324,16 +376,9 @@ fn a_medium_that_takes_no_more_leaves_old_outputs_alone() {
         return;
     }
     let bench = Bench::new();
-    let this = std::env::current_exe().unwrap();
+    let test = "a_medium_that_takes_no_more_leaves_old_outputs_alone";
     // `ulimit -f` counts blocks of 512 bytes; the ignored signal survives `exec`.
-    let output = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$@\"", "sh"])
-        .arg(this)
-        .args([
-            "--exact",
-            "a_medium_that_takes_no_more_leaves_old_outputs_alone",
-        ])
-        .env(CHILD_FOLDER, bench.0.path())
+    let output = child(test, bench.0.path(), "trap '' XFSZ; ulimit -f 2048;")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

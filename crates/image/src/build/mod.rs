@@ -12,6 +12,7 @@ mod gpt;
 mod input;
 mod layout;
 mod outputs;
+mod scrap;
 mod squashfs;
 mod stop;
 mod tree;

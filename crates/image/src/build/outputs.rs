@@ -5,15 +5,14 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use super::error::BuildError;
+use super::scrap::Scrap;
 
 /// A file on its way to its name.
 #[derive(Debug)]
 pub(super) struct Output {
     path: PathBuf,
-    file: NamedTempFile,
+    scrap: Scrap,
 }
 
 /// The folder of a path.
@@ -31,14 +30,10 @@ impl Output {
             return Err(BuildError::io("replace", path)(source));
         }
         let dir = folder_of(path);
-        let file = tempfile::Builder::new()
-            .prefix(".nx-image")
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(dir)
-            .map_err(BuildError::io("create a file in", dir))?;
+        let scrap = Scrap::begin(dir).map_err(BuildError::io("create a file in", dir))?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            scrap,
         })
     }
 
@@ -46,7 +41,7 @@ impl Output {
     pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<Self, BuildError> {
         let mut output = Self::begin(path)?;
         output
-            .file
+            .file()
             .write_all(bytes)
             .map_err(BuildError::io("write", path))?;
         Ok(output)
@@ -54,30 +49,31 @@ impl Output {
 
     /// The file.
     pub(super) fn file(&mut self) -> &mut File {
-        self.file.as_file_mut()
+        self.scrap.file_mut()
     }
 
-    /// Makes it durable under its temporary name.
+    /// Makes it durable before it has its name.
     pub(super) fn sync(&self) -> Result<(), BuildError> {
-        self.file
-            .as_file()
+        self.scrap
+            .file()
             .sync_all()
             .map_err(BuildError::io("sync", &self.path))
     }
 
     /// Gives it its name, in the place of what had it.
     pub(super) fn commit(self) -> Result<(), BuildError> {
-        let dir = folder_of(&self.path).to_owned();
+        let Self { path, scrap } = self;
         // The umask does not decide who may read an image.
         let readable = Permissions::from_mode(0o644);
-        self.file
-            .as_file()
+        scrap
+            .file()
             .set_permissions(readable)
-            .map_err(BuildError::io("protect", &self.path))?;
-        self.file
-            .persist(&self.path)
-            .map_err(|error| BuildError::io("replace", &self.path)(error.error))?;
-        let folder = File::open(&dir).map_err(BuildError::io("open", &dir))?;
-        folder.sync_all().map_err(BuildError::io("sync", &dir))
+            .map_err(BuildError::io("protect", &path))?;
+        scrap
+            .rename(&path)
+            .map_err(BuildError::io("replace", &path))?;
+        let dir = folder_of(&path);
+        let folder = File::open(dir).map_err(BuildError::io("open", dir))?;
+        folder.sync_all().map_err(BuildError::io("sync", dir))
     }
 }

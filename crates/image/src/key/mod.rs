@@ -8,11 +8,15 @@ mod fingerprint;
 mod known;
 mod public;
 #[cfg(feature = "std")]
+mod public_file;
+#[cfg(feature = "std")]
 mod secret;
 
 pub use error::KeyError;
 pub use fingerprint::{Fingerprint, FingerprintSyntaxError};
 pub use public::{NotSigned, PublicKey};
+#[cfg(feature = "std")]
+pub use public_file::PublicKeyError;
 #[cfg(feature = "std")]
 pub use secret::{SecretKeyError, SigningKey};
 

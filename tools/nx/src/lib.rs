@@ -19,9 +19,11 @@ mod config;
 mod error;
 mod exit;
 mod interrupt;
+mod keys;
 mod output;
 mod progress;
 mod reason;
+mod size;
 mod text;
 
 pub use cli::run;

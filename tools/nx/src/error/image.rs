@@ -1,7 +1,7 @@
 use std::io;
 
 use nx_image::build::BuildError;
-use nx_image::key::SecretKeyError;
+use nx_image::key::{PublicKeyError, SecretKeyError};
 use nx_image::verify::VerifyError;
 
 use super::NxError;
@@ -39,6 +39,19 @@ impl From<VerifyError> for NxError {
             E::Image => Self::of(Reason::SourceMismatch, &error).fact("damage", "image"),
             E::BlockRoot { .. } => {
                 Self::of(Reason::SourceMismatch, &error).fact("damage", "block_root")
+            }
+            E::Io { source, .. } => Self::of(unreadable(source), &error),
+            _ => Self::of(Reason::InternalUnexpected, &error),
+        }
+    }
+}
+
+impl From<PublicKeyError> for NxError {
+    fn from(error: PublicKeyError) -> Self {
+        use PublicKeyError as E;
+        match &error {
+            E::NotUsable { .. } => {
+                Self::of(Reason::KeyInvalid, &error).hint("a public key: PEM, or 64 hex digits")
             }
             E::Io { source, .. } => Self::of(unreadable(source), &error),
             _ => Self::of(Reason::InternalUnexpected, &error),

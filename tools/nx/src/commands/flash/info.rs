@@ -5,13 +5,13 @@ use nx_image::Digest;
 use serde_json::{Value, json};
 
 use super::device_port::DevicePort;
-use super::send::size;
 use super::session;
 use crate::cli::Ran;
 use crate::error::NxError;
 use crate::interrupt::Interrupt;
 use crate::output::{Outcome, Ui};
 use crate::reason::Reason;
+use crate::size::size;
 
 /// Ask a device what it is, what it has installed, and whose images it takes
 #[derive(Debug, Args)]

@@ -4,7 +4,6 @@ mod device_port;
 mod events;
 pub(crate) mod in_process;
 mod info;
-pub(crate) mod keys;
 mod lasting;
 mod ports;
 mod reboot;
@@ -17,8 +16,6 @@ use clap::{Args, Subcommand};
 
 use crate::cli::Ran;
 use crate::output::Ui;
-
-pub(crate) use send::size;
 
 /// Write an image to a device over any link, and look at what it holds
 #[derive(Debug, Args)]

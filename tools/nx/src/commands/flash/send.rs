@@ -9,13 +9,15 @@ use nx_image::{Digest, Manifest};
 use serde_json::{Value, json};
 
 use super::device_port::DevicePort;
-use super::{keys, session};
+use super::session;
 use crate::cli::Ran;
 use crate::error::NxError;
 use crate::interrupt::Interrupt;
+use crate::keys;
 use crate::output::{Outcome, Ui};
 use crate::progress::Progress;
 use crate::reason::Reason;
+use crate::size::size;
 
 /// Write an image to a device, going on where an earlier try stopped
 ///
@@ -170,11 +172,6 @@ fn cost_line(cost: &Cost, elapsed: Duration) -> String {
     };
     let payload = size(cost.payload_bytes);
     format!("{sent} of {total} blocks sent{had}; {payload} in {seconds:.1} s{again}")
-}
-
-/// Bytes for people to read.
-pub(crate) fn size(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
 }
 
 #[cfg(test)]

@@ -11,12 +11,12 @@ use super::files::signature_path;
 use super::signing::Signing;
 use super::verify::manifest_facts;
 use crate::cli::Ran;
-use crate::commands::flash::size;
 use crate::error::NxError;
 use crate::interrupt::Interrupt;
 use crate::output::{Outcome, Ui};
 use crate::progress::Progress;
 use crate::reason::Reason;
+use crate::size::size;
 
 /// Build an image, its manifest and its signature
 ///

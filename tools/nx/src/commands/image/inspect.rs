@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::files::{ImageFiles, signature_path};
 use super::verify::manifest_facts;
 use crate::cli::Ran;
-use crate::commands::flash::{keys, size};
+use crate::keys;
 use crate::output::{Outcome, Ui};
+use crate::size::size;
 
 /// Show what is in an image and where: segments, partitions, holes, room left
 ///

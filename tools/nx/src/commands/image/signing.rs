@@ -5,7 +5,6 @@ use nx_image::PublicKey;
 use nx_image::key::SigningKey;
 use nx_image::signer::{CommandSigner, Signer};
 
-use crate::commands::flash::keys;
 use crate::error::NxError;
 
 /// Who signs.
@@ -35,7 +34,7 @@ impl Signing {
         let (Some(command), Some(key)) = (&self.sign_cmd, &self.key) else {
             return Ok(None);
         };
-        let public_key: PublicKey = keys::one(key)?;
+        let public_key = PublicKey::read(key)?;
         let command = command.clone();
         Ok(Some(Box::new(CommandSigner {
             command,

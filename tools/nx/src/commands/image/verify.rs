@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::files::{ImageFiles, ImagePath, signature_path};
 use crate::cli::Ran;
-use crate::commands::flash::{keys, size};
+use crate::keys;
 use crate::output::{Outcome, Ui};
 use crate::progress::Progress;
+use crate::size::size;
 
 /// Prove that every byte of an image is as it was signed
 ///

@@ -71,7 +71,11 @@ pub const CHECKPOINT_BYTES: u64 = 4 * 1_048_576;
 pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 /// Rounds of repair after a read-back that did not match, before the device gives up.
 pub const REPAIR_ROUNDS_MAX: u32 = 3;
+/// Times, on the average, that a device may ask for each block or each object of an image in a
+/// session: twice what [`REPAIR_ROUNDS_MAX`] rounds come to.
+pub const ASKED_AGAIN_MAX: u32 = 16;
 
+const _: () = assert!(ASKED_AGAIN_MAX >= 4 * (REPAIR_ROUNDS_MAX + 1));
 const _: () = assert!(SLICE_BYTES_MAX + DATA_ADDRESS_BYTES <= PAYLOAD_BYTES_MAX);
 const _: () = assert!((SLICE_BYTES_MAX as u64).is_multiple_of(ADDRESS_UNIT_BYTES));
 const _: () = assert!(

@@ -10,7 +10,8 @@ use nx_image::manifest::Manifest;
 use crate::blocks::BlockMap;
 use crate::host::event::{Event, Failure, Job, Outcome, Request};
 use crate::host::objects::Objects;
-use crate::host::plan::Plan;
+use crate::host::plan::{Plan, asked_max};
+use crate::host::working::Working;
 use crate::limits::{ADDRESS_UNIT_BYTES, SLICE_BYTES_MAX};
 use crate::session::{Channel, Slice};
 use crate::time::Instant;
@@ -26,8 +27,12 @@ pub(super) struct Running {
     manifest: Option<Digest>,
     slice_max: usize,
     window: u32,
+    accepted: bool,
     done_sent: bool,
     requests: VecDeque<Request>,
+    wanted: u32,
+    pub(super) working: Working,
+    moved_on: bool,
 }
 
 impl Running {
@@ -42,8 +47,12 @@ impl Running {
                 .unwrap_or(SLICE_BYTES_MAX)
                 .min(SLICE_BYTES_MAX),
             window,
+            accepted: false,
             done_sent: false,
             requests: VecDeque::new(),
+            wanted: 0,
+            working: Working::default(),
+            moved_on: false,
         };
         match job {
             Job::Send {
@@ -126,6 +135,11 @@ impl Running {
                 return Err(Failure::Rejected { code, detail });
             }
             FromDevice::Accepted => {
+                if core::mem::replace(&mut self.accepted, true) || self.manifest.is_none() {
+                    let what = "the device accepts what was not offered";
+                    return Err(Failure::Protocol(what.to_string()));
+                }
+                self.moved_on = true;
                 for segment in core::mem::take(&mut self.segments) {
                     queue(channel, &FromHost::Write { segment });
                 }
@@ -136,13 +150,12 @@ impl Running {
                 return Ok((None, false));
             }
             FromDevice::Need(need) => {
-                self.done_sent = false;
-                let understood = self.plan.as_mut().is_some_and(|plan| plan.need(&need));
-                if !understood {
-                    let what = "the device needs blocks that the image does not have";
-                    return Err(Failure::Protocol(what.to_string()));
-                }
-                if !need.last {
+                let no_image = Err("the device needs blocks of no image");
+                let news = self.plan.as_mut().map_or(no_image, |plan| plan.need(&need));
+                let news = news.map_err(|what| Failure::Protocol(what.to_string()))?;
+                self.moved_on |= news.any;
+                self.done_sent &= !news.to_send;
+                if !news.planned {
                     return Ok((None, false));
                 }
                 Event::Planned {
@@ -155,15 +168,11 @@ impl Running {
     }
 
     fn want(&mut self, object: Object) -> Result<(), Failure> {
-        let segments = self
-            .plan
-            .as_ref()
-            .map_or(0, |plan| plan.map().segment_count());
-        let pages = |segment| {
-            self.plan
-                .as_ref()
-                .map_or(0, |plan| plan.map().page_count(segment))
-        };
+        let map = self.plan.as_ref().map(Plan::map);
+        let segments = map.map_or(0, BlockMap::segment_count);
+        let pages = |segment| map.map_or(0, |map| map.page_count(segment));
+        let objects = |segment| u32::from(pages(segment)).saturating_add(1);
+        let objects: u32 = (0..segments).map(objects).sum();
         let request = match object {
             Object::Directory { segment } if segment < segments => Request::Directory { segment },
             Object::Page { segment, page } if page < pages(segment) => {
@@ -174,8 +183,21 @@ impl Running {
                 return Err(Failure::Protocol(what.to_string()));
             }
         };
+        if self.requests.contains(&request) {
+            return Ok(());
+        }
+        self.wanted = self.wanted.saturating_add(1);
+        if self.wanted > asked_max(objects) {
+            let what = "the device wants the same block digests again and again";
+            return Err(Failure::Protocol(what.to_string()));
+        }
         self.requests.push_back(request);
         Ok(())
+    }
+
+    /// Whether the job got on since this was asked.
+    pub(super) fn take_moved_on(&mut self) -> bool {
+        core::mem::take(&mut self.moved_on)
     }
 
     /// The next thing needed of the image's file.
@@ -230,6 +252,7 @@ impl Running {
     /// Takes note of what arrived and what is lost.
     pub(super) fn settle(&mut self, channel: &mut Channel) {
         while let Some(slice) = channel.next_acked() {
+            self.moved_on = true;
             match slice {
                 Slice::Block { number, len, .. } => {
                     if let Some(plan) = &mut self.plan {

@@ -12,6 +12,7 @@ mod parting;
 mod plan;
 mod progress;
 mod state;
+mod working;
 
 pub use config::HostConfig;
 pub use event::{Event, Failure, Job, Outcome, Request};

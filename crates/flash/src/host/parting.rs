@@ -61,11 +61,7 @@ impl Host {
     }
 
     pub(super) fn give_up(&mut self, now: Instant) {
-        let since = match &self.state {
-            State::Running { channel, .. } => self.last_progress.max(channel.last_progress()),
-            _ => self.last_progress,
-        };
-        let waited = now.since(since);
+        let waited = now.since(self.last_progress);
         if waited < self.config.give_up_after {
             return;
         }

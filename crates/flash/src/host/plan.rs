@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::blocks::{Block, BlockMap, BlockSet};
+use crate::limits::ASKED_AGAIN_MAX;
 use crate::session::{Channel, Slice};
 use crate::wire::{Need, Writer};
 
@@ -18,6 +19,26 @@ struct Open {
     acked: u32,
 }
 
+/// What the device said of a segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answered {
+    /// Up to here.
+    pages: u32,
+    /// To the end.
+    whole: bool,
+}
+
+/// What a `NEED` came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    /// It told anything that was not known.
+    pub(super) any: bool,
+    /// There is more to send.
+    pub(super) to_send: bool,
+    /// The whole segment is answered with it, for the first time.
+    pub(super) planned: bool,
+}
+
 /// The blocks that the device needs: waiting, open, done.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -27,9 +48,9 @@ pub(super) struct Plan {
     cursor: u32,
     open: BTreeMap<u32, Open>,
     lost: VecDeque<Slice>,
-    answered: Vec<bool>,
-    kept: Vec<u8>,
+    answered: Vec<Answered>,
     planned: BlockSet,
+    asked_again: u32,
     sent_blocks: u32,
     payload_bytes: u64,
 }
@@ -44,8 +65,8 @@ impl Plan {
             cursor: 0,
             open: BTreeMap::new(),
             lost: VecDeque::new(),
-            answered: alloc::vec![false; segments],
-            kept: Vec::new(),
+            answered: alloc::vec![Answered::default(); segments],
+            asked_again: 0,
             sent_blocks: 0,
             payload_bytes: 0,
             map,
@@ -56,12 +77,25 @@ impl Plan {
         &self.map
     }
 
-    /// Takes the device's answer; returns whether it makes sense.
-    pub(super) fn need(&mut self, need: &Need) -> bool {
+    /// Takes the device's answer.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn need(&mut self, need: &Need) -> Result<News, &'static str> {
         let blocks = self.map.page_blocks(need.segment, need.page);
-        if blocks == 0 {
-            return false;
-        }
+        let answered = self.answered.get_mut(usize::from(need.segment));
+        let Some(answered) = answered.filter(|_| blocks > 0) else {
+            return Err("the device needs blocks that the image does not have");
+        };
+        let pages = u32::from(need.page).saturating_add(1);
+        let planned = need.last && !answered.whole;
+        let mut news = News {
+            any: planned || pages > answered.pages,
+            to_send: false,
+            planned,
+        };
+        answered.pages = answered.pages.max(pages);
+        answered.whole |= need.last;
         for index in 0..blocks {
             let byte = need
                 .bitmap
@@ -70,24 +104,24 @@ impl Plan {
             let block = self.map.in_page(need.segment, need.page, index);
             if let Some(block) = block.filter(|_| wanted) {
                 self.needed.insert(block.number);
-                self.planned.insert(block.number);
+                news.to_send = true;
+                if self.planned.insert(block.number) {
+                    news.any = true;
+                } else {
+                    self.asked_again = self.asked_again.saturating_add(1);
+                }
                 self.cursor = self.cursor.min(block.number);
             }
         }
-        if need.last {
-            if let Some(answered) = self.answered.get_mut(usize::from(need.segment)) {
-                *answered = true;
-            }
-            if need.kept {
-                self.kept.push(need.segment);
-            }
+        if self.asked_again > asked_max(self.map.block_count()) {
+            return Err("the device needs the same blocks again and again");
         }
-        true
+        Ok(news)
     }
 
     /// Whether every segment was answered and every needed block has arrived.
     pub(super) fn is_complete(&self) -> bool {
-        self.answered.iter().all(|answered| *answered)
+        self.answered.iter().all(|answered| answered.whole)
             && self.needed.is_empty()
             && self.open.is_empty()
     }
@@ -201,6 +235,12 @@ impl Plan {
         self.payload_bytes = self.payload_bytes.saturating_add(u64::from(len));
         Some((slice, payload))
     }
+}
+
+/// Times that a device may ask in a session for things of which there are so many: few are asked
+/// for more often, because chance decides which are.
+pub(super) const fn asked_max(things: u32) -> u32 {
+    things.saturating_add(4).saturating_mul(ASKED_AGAIN_MAX)
 }
 
 /// The size of the next slice when `left` bytes are to go: the tail is shared evenly, so that no

@@ -50,7 +50,6 @@ pub struct Host {
     /// The device's boot, once it is known.
     pub(super) boot: Option<u32>,
     pub(super) frames_seen: bool,
-    busy_done: u64,
     /// Of sessions that are over.
     pub(super) past: Progress,
     pub(super) received_bytes: u64,
@@ -74,7 +73,6 @@ impl Host {
             session_since: Instant::ZERO,
             boot: None,
             frames_seen: false,
-            busy_done: 0,
             past: Progress::default(),
             received_bytes: 0,
             damaged_frames: 0,
@@ -158,17 +156,18 @@ impl Host {
                 if Kind::from_number(frame.kind) == Some(Kind::Busy) {
                     if let Ok(busy) = Busy::parse(frame.payload) {
                         let Busy { phase, done, total } = busy;
-                        if done != self.busy_done {
-                            self.busy_done = done;
-                            channel.note_progress(now);
+                        if job.working.got_on(phase, done) {
+                            self.last_progress = now;
                         }
                         self.events.push_back(Event::Busy { phase, done, total });
                     }
                     return;
                 }
+                let queued = channel.queued();
                 if channel.handle_frame(frame, now) == Handled::Foreign {
                     return;
                 }
+                let heard = channel.queued() < queued;
                 let mut ended = None;
                 while let Some(body) = channel.next_message() {
                     let answer = FromDevice::parse(&body)
@@ -182,6 +181,10 @@ impl Host {
                     }
                 }
                 job.settle(channel);
+                // Words alone get a job nowhere.
+                if job.take_moved_on() || heard {
+                    self.last_progress = now;
+                }
                 match ended {
                     Some(Ok(event)) => {
                         self.events.push_back(event);
@@ -301,7 +304,7 @@ impl Machine for Host {
             ],
             State::Running { channel, .. } => [
                 channel.poll_timeout(),
-                patience(self.last_progress.max(channel.last_progress())),
+                patience(self.last_progress),
                 self.intake.poll_timeout(),
             ],
             State::Leaving { channel, until, .. } => [

@@ -105,9 +105,13 @@ impl Bench {
     }
 
     pub(super) fn busy(&mut self, done: u64) {
+        self.busy_with(BusyPhase::ReadBack, done);
+    }
+
+    pub(super) fn busy_with(&mut self, phase: BusyPhase, done: u64) {
         let mut payload = Vec::new();
         let busy = Busy {
-            phase: BusyPhase::ReadBack,
+            phase,
             done,
             total: 100,
         };

@@ -2,6 +2,7 @@
 
 mod bench;
 mod calling;
+mod chatter;
 mod image;
 mod jobs;
 mod lost_sessions;

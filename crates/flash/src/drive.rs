@@ -16,6 +16,10 @@ const INPUT_BYTES: usize = 8 * 1_024;
 const SERVE_FOR: Duration = Duration::from_millis(50);
 /// Longest wait, so that a stop asked for by a signal is seen.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// Shortest wait for a link that takes nothing: what is due could not go out anyway.
+const FULL_PATIENCE: Duration = Duration::from_millis(5);
+/// How long the link may take for what a finished machine has left to say.
+const REMAINS_FOR: Duration = Duration::from_secs(1);
 
 /// What surrounds a machine: storage or image data, and somebody who listens.
 pub trait Shell<M: Machine> {
@@ -69,7 +73,8 @@ impl<M: Machine> Tape<M> for NoTape {}
 pub enum Round {
     /// There is more to do.
     Going,
-    /// The machine is finished, and what it said has been handed over.
+    /// The machine is finished, and what it said has been handed over, unless the link did not
+    /// take it in time.
     Finished,
     /// The link is closed; the machine knows.
     Closed,
@@ -81,6 +86,8 @@ pub struct Driver {
     out: Vec<u8>,
     sent: usize,
     inp: Box<[u8]>,
+    /// When the machine was seen to be finished.
+    finished_at: Option<Instant>,
 }
 
 impl Default for Driver {
@@ -89,6 +96,7 @@ impl Default for Driver {
             out: Vec::new(),
             sent: 0,
             inp: vec![0; INPUT_BYTES].into_boxed_slice(),
+            finished_at: None,
         }
     }
 }
@@ -136,16 +144,15 @@ impl Driver {
             tape.event(&event);
             shell.event(event, machine);
         }
-        if machine.is_finished() && self.pending().is_empty() {
+        let remains_for = self.remains_for(machine.is_finished(), now);
+        if remains_for.is_some_and(|left| left.is_zero()) {
+            self.forget();
             return Ok(Round::Finished);
         }
-        let patience = if more_requests || machine.is_finished() {
-            Duration::ZERO
-        } else {
-            let until = machine.poll_timeout();
-            until.map_or(PATIENCE, |at| {
-                at.since(Instant::from(clock.now())).min(PATIENCE)
-            })
+        let patience = match (more_requests, remains_for) {
+            (true, _) => Duration::ZERO,
+            (false, Some(left)) => left.min(PATIENCE),
+            (false, None) => self.patience(machine.poll_timeout(), clock.now().into()),
         };
         let pending = self.out.get(self.sent..).unwrap_or_default();
         let moved = match link.exchange(pending, &mut self.inp, patience) {
@@ -180,6 +187,32 @@ impl Driver {
         Ok(Round::Going)
     }
 
+    /// How long what a finished machine has left to say may wait for the link: it may matter to
+    /// the peer, but not for ever.
+    fn remains_for(&mut self, finished: bool, now: Instant) -> Option<Duration> {
+        if !finished {
+            self.finished_at = None;
+            return None;
+        }
+        let since = *self.finished_at.get_or_insert(now);
+        Some(if self.pending().is_empty() {
+            Duration::ZERO
+        } else {
+            REMAINS_FOR.saturating_sub(now.since(since))
+        })
+    }
+
+    /// How long the link may take, with the machine's timer due at this time.
+    fn patience(&self, due_at: Option<Instant>, now: Instant) -> Duration {
+        let is_full = self.pending().len() >= QUEUE_BYTES;
+        let least = if is_full {
+            FULL_PATIENCE
+        } else {
+            Duration::ZERO
+        };
+        due_at.map_or(PATIENCE, |at| at.since(now).clamp(least, PATIENCE))
+    }
+
     fn pending(&self) -> &[u8] {
         self.out.get(self.sent..).unwrap_or_default()
     }
@@ -196,3 +229,10 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the tests' own small numbers"
+)]
+mod tests;

@@ -1,13 +1,22 @@
-//! Signed manifests: `os.sig` is 64 raw bytes, Ed25519 over the manifest's raw bytes.
+//! Signed manifests: `OS.sig` for `OS.json` is 64 raw bytes, Ed25519 over the manifest's raw bytes.
 //!
 //! No prehash and no prefix, as everywhere in the OS, so OpenSSL can check it too. What
 //! keeps other signed documents out is the manifest's first member, its format name.
+
+#[cfg(feature = "std")]
+use std::path::{Path, PathBuf};
 
 use crate::{
     key::{Fingerprint, KeyError, PublicKey},
     limits::{MANIFEST_BYTES_MAX, SIGNATURE_BYTES},
     manifest::{Manifest, ManifestError, Profile},
 };
+
+/// Where the signature of this manifest is, unless the operator names another place.
+#[cfg(feature = "std")]
+pub fn path_of(manifest: &Path) -> PathBuf {
+    manifest.with_extension("sig")
+}
 
 /// Reads a manifest that one of `keys` has signed.
 ///

@@ -65,7 +65,7 @@ impl Bench {
         let manifest = manifest.encode();
         let public = key.public_key().as_bytes().map(|b| format!("{b:02x}"));
         fs::write(self.path(&format!("{name}.img")), bytes).unwrap();
-        fs::write(self.path("os.sig"), key.sign(&manifest)).unwrap();
+        fs::write(self.path(&format!("{name}.sig")), key.sign(&manifest)).unwrap();
         fs::write(self.path(&format!("{name}.json")), manifest).unwrap();
         fs::write(self.path("os.pub"), public.concat()).unwrap();
     }
@@ -198,6 +198,7 @@ fn files_that_do_not_belong_together_are_refused_before_anything_is_sent() {
     fs::write(bench.path("longer.img"), &bytes).unwrap();
     let manifest = fs::read_to_string(bench.path("os.json")).unwrap();
     fs::write(bench.path("forged.json"), manifest.replace("virt", "vira")).unwrap();
+    fs::copy(bench.path("os.sig"), bench.path("forged.sig")).unwrap();
 
     let mismatch = || (3, "source.mismatch".to_owned());
     assert_eq!(send("damaged.img", "os.json"), mismatch());
@@ -213,6 +214,27 @@ fn files_that_do_not_belong_together_are_refused_before_anything_is_sent() {
     let mut args = vec!["flash", "send", "--img", &image, "--manifest", &manifest];
     args.extend(["--pub", &manifest, "--port", "loopback:x", "--json"]);
     assert_eq!(reason(&nx(&args)), (3, "key.invalid".into()));
+}
+
+#[test]
+fn a_manifest_without_a_signature_is_told_where_to_get_one() {
+    let bench = Bench::new();
+    fs::remove_file(bench.path("os.sig")).unwrap();
+    let port = ["--port", "loopback:x", "--json"];
+    let sent = bench.send("os.img", "os.json", &port);
+    let (manifest, key) = (bench.text("os.json"), bench.text("os.pub"));
+    let image = bench.text("os.img");
+    let args = ["image", "verify", &image, "--manifest", &manifest];
+    let verified = nx(&[&args[..], &["--pub", &key, "--json"]].concat());
+    for run in [sent, verified] {
+        assert_eq!(reason(&run), (4, "source.not_found".into()), "{run:#?}");
+        let told = run.envelope();
+        let message = told["message"].as_str().unwrap();
+        assert!(message.contains("not signed"), "{run:#?}");
+        assert!(message.contains("os.sig"), "{run:#?}");
+        let hint = told["data"]["hint"].as_str().unwrap();
+        assert!(hint.contains("--sign KEY"), "{run:#?}");
+    }
 }
 
 #[test]

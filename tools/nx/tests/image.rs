@@ -148,6 +148,26 @@ fn an_image_is_built_verified_and_shown() {
 }
 
 #[test]
+fn two_images_in_one_folder_keep_their_own_signatures() {
+    let bench = Bench::new();
+    for name in ["one", "two"] {
+        let (image, manifest) = (format!("{name}.img"), format!("{name}.json"));
+        let args = ["build", "--profile", "dev", "--kernel", "kernel"];
+        let more = ["--image-version", name, "--sign", "os.key"];
+        let outputs = ["--out", &image, "--manifest", &manifest];
+        let built = bench.image(&[&args[..], &more, &outputs].concat());
+        assert_eq!(built.code, 0, "{built:#?}");
+    }
+    for name in ["one", "two"] {
+        let (image, manifest) = (format!("{name}.img"), format!("{name}.json"));
+        let args = ["verify", &image, "--manifest", &manifest, "--pub", "os.pub"];
+        let verified = bench.image(&args);
+        assert_eq!(verified.code, 0, "{name}: {verified:#?}");
+        assert!(bench.path(&format!("{name}.sig")).exists());
+    }
+}
+
+#[test]
 fn json_agrees_with_the_files_and_with_openssl() {
     let bench = Bench::new();
     let built = bench.build(&["--sign", "os.key", "--json"]);

@@ -26,6 +26,14 @@ pub enum SourceError {
         /// What is wrong with it.
         source: ManifestError,
     },
+    /// There is no signature.
+    #[error("`{}` is not signed: there is no `{}`", manifest.display(), signature.display())]
+    NotSigned {
+        /// The manifest's file.
+        manifest: PathBuf,
+        /// Where its signature would be.
+        signature: PathBuf,
+    },
     /// Not a signature.
     #[error(
         "`{}` is no signature: {got} bytes, not {SIGNATURE_BYTES}",

@@ -10,4 +10,4 @@ mod signed;
 
 pub use error::SourceError;
 pub use image::ImageSource;
-pub use signed::{SIGNATURE_NAME, SignedManifest};
+pub use signed::SignedManifest;

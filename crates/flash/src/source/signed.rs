@@ -1,15 +1,12 @@
 //! A manifest and its signature, from their files.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
 
 use nx_image::limits::{MANIFEST_BYTES_MAX, SIGNATURE_BYTES};
-use nx_image::{Digest, Fingerprint, Manifest, ManifestError, PublicKey, open_signed};
+use nx_image::{Digest, Fingerprint, Manifest, ManifestError, PublicKey, open_signed, signature};
 
 use super::error::{SourceError, open};
-
-/// The signature's file in the manifest's folder, unless the operator names another.
-pub const SIGNATURE_NAME: &str = "os.sig";
 
 /// A manifest as it was signed, and its signature.
 #[derive(Clone, Debug)]
@@ -36,8 +33,16 @@ impl SignedManifest {
         keys: &[PublicKey],
     ) -> Result<Self, SourceError> {
         let bytes = read_bounded(manifest, MANIFEST_BYTES_MAX)?;
-        let signature_path = signature.map_or_else(|| beside(manifest), Path::to_owned);
-        let signature = read_bounded(&signature_path, SIGNATURE_BYTES)?;
+        let signature_path = signature.map_or_else(|| signature::path_of(manifest), Path::to_owned);
+        let signature = match read_bounded(&signature_path, SIGNATURE_BYTES) {
+            Err(SourceError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Err(SourceError::NotSigned {
+                    manifest: manifest.to_owned(),
+                    signature: signature_path,
+                });
+            }
+            other => other?,
+        };
         if signature.len() != SIGNATURE_BYTES {
             return Err(SourceError::Signature {
                 path: signature_path,
@@ -76,10 +81,6 @@ impl SignedManifest {
         let bytes = read_bounded(manifest, MANIFEST_BYTES_MAX)?;
         Ok((parse(manifest, &bytes)?, Manifest::digest_of(&bytes)))
     }
-}
-
-fn beside(manifest: &Path) -> PathBuf {
-    manifest.with_file_name(SIGNATURE_NAME)
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, SourceError> {

@@ -9,7 +9,13 @@ use crate::signature::SignedError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The signature is missing, of the wrong length, or of none of the keys.
+    /// There is no signature.
+    #[error("not signed: there is no {}", signature.display())]
+    NotSigned {
+        /// Where it would be.
+        signature: PathBuf,
+    },
+    /// The signature is of the wrong length, or of none of the keys.
     #[error("not signed by the key that was named")]
     Signature(#[source] SignedError),
     /// The manifest is not valid.

@@ -1,4 +1,4 @@
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use super::error::VerifyError;
@@ -51,7 +51,13 @@ pub fn read_manifest(
         });
     }
     // One byte more than a signature has, so that what trails is noticed.
-    let signature = read(files.signature, SIGNATURE_BYTES)?;
+    let signature = match read(files.signature, SIGNATURE_BYTES) {
+        Err(VerifyError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            let signature = files.signature.to_owned();
+            return Err(VerifyError::NotSigned { signature });
+        }
+        other => other?,
+    };
     match open_signed(&raw, &signature, keys) {
         Ok((manifest, by)) => Ok(Verified {
             manifest,

@@ -9,7 +9,7 @@ use nx_flash::wire::RejectCode;
 use nx_transport::TransportError;
 
 use super::NxError;
-use super::image::LONGER_FILES;
+use super::image::{LONGER_FILES, SIGN};
 use super::nx_error::chain;
 use crate::reason::Reason;
 
@@ -20,6 +20,7 @@ impl From<SourceError> for NxError {
         use SourceError as E;
         let (reason, hint) = match &error {
             E::NotAFile { .. } => (Reason::SourceNotAFile, None),
+            E::NotSigned { .. } => (Reason::SourceNotFound, Some(SIGN)),
             E::Manifest { .. } => (
                 Reason::SourceManifest,
                 Some("the manifest that `nx image build` wrote beside the image"),

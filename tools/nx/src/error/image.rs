@@ -7,6 +7,10 @@ use nx_image::verify::VerifyError;
 use super::NxError;
 use crate::reason::Reason;
 
+/// What helps where there is no signature.
+pub(super) const SIGN: &str =
+    "`nx image build --sign KEY`, which writes it, or `--sig FILE` if it is elsewhere";
+
 /// What helps where a file would get too long.
 pub(super) const LONGER_FILES: &str =
     "room for longer files: `ulimit -f unlimited`, or another file system";
@@ -15,6 +19,7 @@ impl From<VerifyError> for NxError {
     fn from(error: VerifyError) -> Self {
         use VerifyError as E;
         match &error {
+            E::NotSigned { .. } => Self::of(Reason::SourceNotFound, &error).hint(SIGN),
             E::Signature(_) => Self::of(Reason::SourceSignature, &error)
                 .hint("the key that signed this manifest as --pub, or the manifest of that key"),
             E::Manifest(_) => Self::of(Reason::SourceManifest, &error)

@@ -56,7 +56,7 @@ pub(crate) struct BuildArgs {
     /// The manifest to write
     #[arg(long, value_name = "JSON")]
     manifest: PathBuf,
-    /// The signature to write [default: os.sig in the manifest's folder]
+    /// The signature to write [default: the manifest's name with the ending .sig]
     #[arg(long, value_name = "FILE")]
     sig: Option<PathBuf>,
     #[command(flatten)]

@@ -1,12 +1,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nx_flash::source::SIGNATURE_NAME;
+use nx_image::signature;
 use nx_image::verify::Files;
 
 /// Where the signature of a manifest is: where it was said, or beside it.
 pub(super) fn signature_path(given: Option<&Path>, manifest: &Path) -> PathBuf {
-    given.map_or_else(|| manifest.with_file_name(SIGNATURE_NAME), Path::to_owned)
+    given.map_or_else(|| signature::path_of(manifest), Path::to_owned)
 }
 
 /// The image, named by its place on the command line or by `--img`.

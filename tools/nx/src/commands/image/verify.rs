@@ -25,7 +25,7 @@ pub(crate) struct VerifyArgs {
     /// Its manifest
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
-    /// The signature over the manifest [default: os.sig in the manifest's folder]
+    /// The signature over the manifest [default: the manifest's name with the ending .sig]
     #[arg(long, value_name = "FILE")]
     sig: Option<PathBuf>,
     /// Public key that must have signed the manifest; may be given more than once

@@ -42,8 +42,5 @@ pub(crate) const DELETED_PER_EVENT: u64 = 4_096;
 /// Longest path named in an error, in bytes.
 pub(crate) const PATH_SHOWN_BYTES_MAX: usize = 1_024;
 
-/// Files looked at for another's lock in `state:/flash`.
-pub(crate) const LOCK_FILES_MAX: usize = 256;
-
 /// Longest `/etc/passwd` read for home directories, in bytes.
 pub(crate) const PASSWD_BYTES_MAX: u64 = 4 * 1024 * 1024;

@@ -1,4 +1,4 @@
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::directory::{Directory, stat};
 use crate::entry::{Entry, EntryKind};
 use crate::error::ResetError;
 use crate::guard;
-use crate::limits::{LOCK_FILES_MAX, TOP_ENTRIES_MAX};
+use crate::limits::TOP_ENTRIES_MAX;
 use crate::mounts;
 use crate::policy::{Class, Policy};
 use crate::uri;
@@ -157,18 +157,26 @@ impl Root {
             let operation = FlockOperation::NonBlockingLockExclusive;
             rustix::fs::flock(fd.as_fd(), operation) == Err(Errno::WOULDBLOCK)
         };
-        let names = flash.names(LOCK_FILES_MAX);
-        let names = names.map_err(|errno| ResetError::io("getdents", "state:/flash", errno))?;
-        let file_held = names.unwrap_or_default().iter().any(|name| {
-            let is_file = flash.stat(name).is_ok_and(|stat| {
-                FileType::from_raw_mode(stat.stx_mode.into()) == FileType::RegularFile
-            });
-            is_file
-                && flash
-                    .open_file(name, OFlags::empty())
-                    .is_ok_and(|file| held(&file))
+        let file_held = |name: &CStr| {
+            let stat = flash.stat(name)?;
+            let kind = FileType::from_raw_mode(stat.stx_mode.into());
+            let is_file = kind == FileType::RegularFile;
+            Ok(is_file && held(&flash.open_file(name, OFlags::empty())?))
+        };
+        let mut any_held = held(&flash);
+        let looked = flash.for_each(|name, _| {
+            any_held = any_held
+                || match file_held(name) {
+                    // Gone since it was listed.
+                    Err(Errno::NOENT) => false,
+                    held => held?,
+                };
+            Ok(())
         });
-        if file_held || held(&flash) {
+        // What cannot be looked at may be held.
+        looked
+            .map_err(|errno: Errno| ResetError::io("look for locks in", "state:/flash", errno))?;
+        if any_held {
             Err(ResetError::FlashInProgress)
         } else {
             Ok(())

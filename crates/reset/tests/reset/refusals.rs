@@ -195,6 +195,22 @@ fn a_flash_session_that_holds_its_journal() {
 }
 
 #[test]
+fn a_flash_session_among_any_number_of_files() {
+    let state = State::seed();
+    for number in 0..400 {
+        state.file(&format!("flash/{number}"), "");
+    }
+    // Wherever the file system lists it.
+    for held in ["flash/0", "flash/200", "flash/399"] {
+        let file = fs::File::open(state.at(held)).unwrap();
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).unwrap();
+        let error = refused(&state.root());
+        assert!(matches!(error, ResetError::FlashInProgress), "{held}");
+    }
+    state.reset().unwrap();
+}
+
+#[test]
 fn more_entries_than_a_plan_may_have() {
     let state = State::seed();
     for number in 0..16_384 - 5 {

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use processes::{Bench, Flashd, Nx, Ran, SmallDisk, flashd_path, nx, nx_path, with_file_limit};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const IMAGE_BYTES: usize = 4 << 20;
@@ -127,6 +128,23 @@ fn events_that_cannot_be_written_do_not_undo_the_transfer() {
     let message = json["message"].as_str().unwrap();
     assert!(message.contains("the job is done, but"), "{message}");
     bench.assert_installed("os");
+}
+
+#[test]
+fn a_flashd_whose_capture_gets_too_long_says_so_and_serves_on() {
+    let bench = Bench::new();
+    bench.image("small", 300_000, 2);
+    let mut args = bench.flashd_args();
+    args.extend(["--capture".to_owned(), bench.path("capture")]);
+    let limited = with_file_limit(flashd_path(), 1 << 19, args);
+    let mut flashd = Flashd::spawn(limited);
+    for _ in 0..2 {
+        bench.send("small", &["--restart"]).ok();
+    }
+    flashd.wait_for("stderr: flashd: the capture ends here: write ");
+    bench.assert_installed("small");
+    flashd.signal(Signal::TERM);
+    assert_eq!(flashd.wait(), 7);
 }
 
 fn build_args(bench: &Bench, folder: &str) -> Vec<String> {

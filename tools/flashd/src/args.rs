@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Record everything that goes in and out as pcapng, for `nx flash replay`
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
+    /// Leave the image data out of the capture: it can be looked at, and not replayed
+    #[arg(long, requires = "capture")]
+    pub(crate) capture_elide: bool,
     /// Root of the state namespace: no factory reset begins in it meanwhile, and none is unfinished
     #[arg(long, value_name = "DIR", env = "NX_STATE")]
     pub(crate) state: Option<PathBuf>,

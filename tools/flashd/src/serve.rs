@@ -46,6 +46,9 @@ pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
     let stop = Stop::watch()?;
     let link = open(&args.port, &options)?;
     let recorder = match &args.capture {
+        Some(path) if args.capture_elide => {
+            Some(Recorder::create_elided(path, Side::Device, &config)?)
+        }
         Some(path) => Some(Recorder::create(path, Side::Device, &config)?),
         None => None,
     };
@@ -54,6 +57,7 @@ pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
         shell: DeviceShell::new(store),
         recorder,
         driver: Driver::new(),
+        capture_lost: false,
     };
     served.shell.markers.ready();
     let result = served.run(link, &args.port, &options, args.once, &stop);
@@ -72,6 +76,8 @@ struct Served {
     shell: DeviceShell,
     recorder: Option<Recorder>,
     driver: Driver,
+    /// That the capture failed has been said.
+    capture_lost: bool,
 }
 
 impl Served {
@@ -97,6 +103,7 @@ impl Served {
                     true
                 }
             };
+            self.tell_lost_capture();
             if once && let Some(end) = self.shell.ended {
                 if !gone {
                     self.part(&mut *link);
@@ -117,6 +124,16 @@ impl Served {
                     None => return Ok(()),
                 }
             }
+        }
+    }
+
+    /// A capture that ends early is told while there is time to make another.
+    fn tell_lost_capture(&mut self) {
+        let failure = self.recorder.as_ref().and_then(Recorder::failure);
+        if let Some(error) = failure.filter(|_| !self.capture_lost) {
+            self.capture_lost = true;
+            self.shell
+                .warn(&format!("the capture ends here: {}", chain(error)));
         }
     }
 
@@ -226,8 +243,8 @@ fn may_come_back(error: &TransportError) -> bool {
         )
 }
 
-fn chain(error: &TransportError) -> String {
-    let source = std::error::Error::source(error);
+fn chain(error: &dyn std::error::Error) -> String {
+    let source = error.source();
     source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 

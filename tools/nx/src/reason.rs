@@ -61,6 +61,7 @@ reasons! {
     CaptureDamaged = "capture.damaged" => ValidationReject,
     CaptureDiverged = "capture.diverged" => ValidationReject,
     CaptureNotFound = "capture.not_found" => MissingDependency,
+    CaptureElided = "capture.elided" => Unsupported,
     CaptureUnwritable = "capture.unwritable" => Internal,
 
     // The files that an image is sent from.

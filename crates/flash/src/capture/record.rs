@@ -18,6 +18,10 @@ pub trait Recorded: Sized {
     /// # Errors
     /// When the bytes are not what `record` writes.
     fn restore(fields: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    /// Whether it may hold bytes of an image, which a capture can be asked to leave out.
+    fn has_image_data(&self) -> bool {
+        false
+    }
 }
 
 /// Whose machine was captured.
@@ -36,6 +40,8 @@ pub enum Record {
     Start {
         /// Whose.
         side: Side,
+        /// Image data is left out.
+        elided: bool,
         /// What `Recorded::record` of the configuration wrote.
         config: Vec<u8>,
     },
@@ -74,13 +80,16 @@ impl Record {
                 if fields.u16()? != FORMAT {
                     return Err(DecodeError::Value);
                 }
-                let side = match fields.u8()? {
-                    0 => Side::Host,
-                    1 => Side::Device,
+                let (side, elided) = match fields.u8()? {
+                    0 => (Side::Host, false),
+                    1 => (Side::Device, false),
+                    2 => (Side::Host, true),
+                    3 => (Side::Device, true),
                     _ => return Err(DecodeError::Value),
                 };
                 Self::Start {
                     side,
+                    elided,
                     config: fields.rest().to_vec(),
                 }
             }
@@ -104,10 +113,16 @@ impl Record {
         let mut out = Vec::new();
         let mut fields = Writer::new(&mut out);
         match self {
-            Self::Start { side, config } => {
-                let side = match side {
-                    Side::Host => 0,
-                    Side::Device => 1,
+            Self::Start {
+                side,
+                elided,
+                config,
+            } => {
+                let side = match (side, elided) {
+                    (Side::Host, false) => 0,
+                    (Side::Device, false) => 1,
+                    (Side::Host, true) => 2,
+                    (Side::Device, true) => 3,
                 };
                 fields.u8(0).u16(FORMAT).u8(side).bytes(config)
             }
@@ -131,6 +146,12 @@ pub enum CaptureError {
     /// The file is a capture, and not one that a machine can be replayed from.
     #[error("{} holds no machine's records that this version can replay", path.display())]
     NoMachine {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The image data was left out when it was made.
+    #[error("{} holds no image data, so the machine cannot be run on it again", path.display())]
+    Elided {
         /// The file.
         path: PathBuf,
     },

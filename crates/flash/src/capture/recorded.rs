@@ -140,6 +140,10 @@ impl Recorded for host::Outcome {
             _ => Err(DecodeError::Value),
         }
     }
+
+    fn has_image_data(&self) -> bool {
+        matches!(self, Self::Bytes(_))
+    }
 }
 
 impl Recorded for DeviceConfig {
@@ -260,5 +264,9 @@ impl Recorded for device::Outcome {
             }
             _ => return Err(DecodeError::Value),
         })
+    }
+
+    fn has_image_data(&self) -> bool {
+        matches!(self, Self::Bytes(Some(_)))
     }
 }

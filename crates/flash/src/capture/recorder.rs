@@ -6,18 +6,24 @@ use std::io::{self, BufWriter};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nx_image::digest::Digest;
 use nx_transport::pcapng::{Direction, Writer};
 
 use super::record::{CaptureError, Record, Recorded, Side};
 use crate::drive::Tape;
 use crate::machine::{Machine, RequestId};
 use crate::time::Instant;
-use crate::wire::{Deframer, Piece};
+use crate::wire::{Deframer, Frame, Kind, Piece};
 
 /// Link type of interface 0: the frames.
 pub(super) const FRAMES_LINK_TYPE: u16 = 147;
 /// Link type of interface 1: the records.
 pub(super) const RECORDS_LINK_TYPE: u16 = 148;
+
+/// Of a `DATA` frame: the header, and the address of the data.
+const DATA_HEAD_BYTES: usize = 20;
+/// Of the record of an answer: its kind and the request's id.
+const DONE_HEAD_BYTES: usize = 9;
 
 /// A [`Tape`] into a pcapng file that only its owner can read.
 ///
@@ -28,6 +34,8 @@ pub struct Recorder {
     frames: u32,
     records: u32,
     inbound: Deframer,
+    side: Side,
+    elides: bool,
     now: Instant,
     round_due: bool,
     failed: Option<CaptureError>,
@@ -39,6 +47,31 @@ impl Recorder {
     /// # Errors
     /// When the file exists or cannot be made.
     pub fn create(path: &Path, side: Side, config: &impl Recorded) -> Result<Self, CaptureError> {
+        Self::begin_file(path, side, config, false)
+    }
+
+    /// The same, for a capture without image data, from which no machine can be run again.
+    ///
+    /// Of every `DATA` frame and every answer that has bytes, and on the device's side of what is no
+    /// frame, only the head is kept; the packet's comment has the number and the SHA-256 of the
+    /// bytes left out.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_elided(
+        path: &Path,
+        side: Side,
+        config: &impl Recorded,
+    ) -> Result<Self, CaptureError> {
+        Self::begin_file(path, side, config, true)
+    }
+
+    fn begin_file(
+        path: &Path,
+        side: Side,
+        config: &impl Recorded,
+        elides: bool,
+    ) -> Result<Self, CaptureError> {
         let failed = |op| {
             let path = path.to_owned();
             move |source: io::Error| CaptureError::Io { op, path, source }
@@ -59,6 +92,8 @@ impl Recorder {
             frames,
             records,
             inbound: Deframer::new(),
+            side,
+            elides,
             now: Instant::ZERO,
             round_due: true,
             failed: None,
@@ -67,9 +102,15 @@ impl Recorder {
         config.record(&mut crate::wire::Writer::new(&mut bytes));
         recorder.append(&Record::Start {
             side,
+            elided: elides,
             config: bytes,
         });
         Ok(recorder)
+    }
+
+    /// The first failure to write, which ended the capture.
+    pub const fn failure(&self) -> Option<&CaptureError> {
+        self.failed.as_ref()
     }
 
     /// The operator stopped the machine: the replay does the same.
@@ -104,15 +145,30 @@ impl Recorder {
     }
 
     fn append(&mut self, record: &Record) {
-        self.packet(self.records, None, &record.to_bytes());
+        self.packet(self.records, None, &record.to_bytes(), usize::MAX);
     }
 
-    fn packet(&mut self, interface: u32, direction: Option<Direction>, bytes: &[u8]) {
+    /// Adds a packet, of which the first `keep` bytes are no image data.
+    fn packet(&mut self, interface: u32, direction: Option<Direction>, bytes: &[u8], keep: usize) {
         if self.failed.is_some() {
             return;
         }
         let time = self.now.as_micros();
-        if let Err(source) = self.writer.packet(interface, time, direction, bytes, None) {
+        let written = match bytes.split_at_checked(keep) {
+            Some((head, rest)) if self.elides && !rest.is_empty() => {
+                let comment = format!(
+                    "{} bytes left out, SHA-256 {}",
+                    rest.len(),
+                    Digest::of(rest)
+                );
+                let whole = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                let comment = Some(comment.as_str());
+                self.writer
+                    .packet_cut(interface, time, direction, head, whole, comment)
+            }
+            _ => self.writer.packet(interface, time, direction, bytes, None),
+        };
+        if let Err(source) = written {
             let path = self.path.clone();
             self.failed = Some(CaptureError::Io {
                 op: "write",
@@ -122,41 +178,51 @@ impl Recorder {
         }
     }
 
-    fn arrived(&mut self, bytes: &[u8]) {
-        self.packet(self.frames, Some(Direction::Inbound), bytes);
+    fn arrived(&mut self, bytes: &[u8], keep: usize) {
+        self.packet(self.frames, Some(Direction::Inbound), bytes, keep);
         self.append(&Record::Arrived(crc32fast::hash(bytes)));
     }
 
     /// Packets are whole frames, and what lies between them.
     fn cut_inbound(&mut self) {
-        let mut pieces: Vec<Vec<u8>> = Vec::new();
+        let mut pieces: Vec<(Vec<u8>, usize)> = Vec::new();
+        let keep = self.kept_of_noise();
         let mut noise: Vec<u8> = Vec::new();
         while let Some(piece) = self.inbound.next_piece() {
             match piece {
                 Piece::Frame(frame) => {
                     if !noise.is_empty() {
-                        pieces.push(std::mem::take(&mut noise));
+                        pieces.push((std::mem::take(&mut noise), keep));
                     }
                     let mut bytes = Vec::new();
                     frame.emit(&mut bytes);
-                    pieces.push(bytes);
+                    let keep = kept_of_frame(&bytes);
+                    pieces.push((bytes, keep));
                 }
                 Piece::OtherVersion { .. } => noise.extend(crate::wire::MAGIC.first()),
                 Piece::Noise { bytes, .. } => noise.extend_from_slice(bytes),
             }
         }
         if !noise.is_empty() {
-            pieces.push(noise);
+            pieces.push((noise, keep));
         }
-        for piece in pieces {
-            self.arrived(&piece);
+        for (piece, keep) in pieces {
+            self.arrived(&piece, keep);
+        }
+    }
+
+    /// What reaches a device and is no frame may be what is left of one with image data.
+    const fn kept_of_noise(&self) -> usize {
+        match self.side {
+            Side::Host => usize::MAX,
+            Side::Device => 0,
         }
     }
 
     fn rest_of_inbound(&mut self) {
         let rest = self.inbound.pending().to_vec();
         if !rest.is_empty() {
-            self.arrived(&rest);
+            self.arrived(&rest, self.kept_of_noise());
             self.inbound = Deframer::new();
         }
     }
@@ -201,20 +267,37 @@ where
         self.begin();
         let mut bytes = Vec::new();
         outcome.record(&mut crate::wire::Writer::new(&mut bytes));
-        self.append(&Record::Done {
+        let record = Record::Done {
             id: id.0,
             outcome: bytes,
-        });
+        };
+        let keep = if outcome.has_image_data() {
+            DONE_HEAD_BYTES
+        } else {
+            usize::MAX
+        };
+        self.packet(self.records, None, &record.to_bytes(), keep);
     }
 
     fn transmit(&mut self, frame: &[u8]) {
         self.begin();
-        self.packet(self.frames, Some(Direction::Outbound), frame);
+        let keep = kept_of_frame(frame);
+        self.packet(self.frames, Some(Direction::Outbound), frame, keep);
     }
 
     fn event(&mut self, event: &M::Event) {
         self.begin();
         self.append(&Record::Event(format!("{event:?}")));
+    }
+}
+
+/// A frame's header, and the address in front of image data.
+fn kept_of_frame(frame: &[u8]) -> usize {
+    let kind = Frame::parse(frame).map(|(frame, _)| frame.kind);
+    if kind == Ok(Kind::Data.number()) {
+        DATA_HEAD_BYTES
+    } else {
+        usize::MAX
     }
 }
 

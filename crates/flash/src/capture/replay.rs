@@ -54,6 +54,7 @@ pub struct Replay {
     script: Script,
     config: Vec<u8>,
     side: Side,
+    elided: bool,
 }
 
 /// Reads whose machine a capture holds.
@@ -76,13 +77,19 @@ impl Replay {
         };
         match script.next()? {
             Some(Step::Record {
-                record: Record::Start { side, config },
+                record:
+                    Record::Start {
+                        side,
+                        elided,
+                        config,
+                    },
                 ..
             }) => Ok(Self {
                 path: path.to_owned(),
                 script,
                 config,
                 side,
+                elided,
             }),
             _ => Err(none()),
         }
@@ -91,6 +98,33 @@ impl Replay {
     /// Whose machine was captured.
     pub const fn side(&self) -> Side {
         self.side
+    }
+
+    /// Whether the image data was left out, so that the machine cannot be run again.
+    pub const fn is_elided(&self) -> bool {
+        self.elided
+    }
+
+    /// Gives the recorded events, as they were told, with their times; runs no machine.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end.
+    pub fn events(mut self, each: &mut dyn FnMut(Instant, &str)) -> Result<(), CaptureError> {
+        let mut now = Instant::ZERO;
+        while let Some(step) = self.script.next()? {
+            match step {
+                Step::Record {
+                    record: Record::Round(at),
+                    ..
+                } => now = at,
+                Step::Record {
+                    record: Record::Event(text),
+                    ..
+                } => each(now, &text),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The configuration that the machine was made from.
@@ -109,7 +143,7 @@ impl Replay {
     /// Runs the machine; `stop` is what the operator did, `each` sees every event.
     ///
     /// # Errors
-    /// When the file cannot be read to its end.
+    /// `Elided` when there is nothing to run it on; when the file cannot be read to its end.
     pub fn run<M: Machine>(
         mut self,
         machine: &mut M,
@@ -119,6 +153,10 @@ impl Replay {
     where
         M::Outcome: Recorded,
     {
+        if self.elided {
+            let path = self.path;
+            return Err(CaptureError::Elided { path });
+        }
         let mut inbound = Inbound::open(&self.path)?;
         let mut found = Replayed {
             frames_sent: 0,

@@ -59,6 +59,8 @@ impl From<CaptureError> for NxError {
         match &error {
             E::NoMachine { .. } => Self::of(Reason::CaptureDamaged, &error)
                 .hint("a file that `--capture` of `nx flash send` or of `flashd` wrote"),
+            E::Elided { .. } => Self::of(Reason::CaptureElided, &error)
+                .hint("the same session with --capture alone, where its image may be shared"),
             E::Unreadable { source, .. } if is_missing(&**source) => {
                 Self::of(Reason::CaptureNotFound, &error)
             }

@@ -40,6 +40,9 @@ pub(crate) struct DevicePort {
     /// Record all bytes and times as pcapng, for `nx flash replay` and bug reports
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
+    /// Leave the image data out of the capture: it can be looked at, and not replayed
+    #[arg(long, requires = "capture")]
+    pub(crate) capture_elide: bool,
     /// Write what happens as lines of JSON, as it happens; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,

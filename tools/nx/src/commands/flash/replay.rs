@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nx_flash::capture::{Replay, Replayed, Side};
+use nx_flash::capture::{CaptureError, Replay, Replayed, Side};
 use nx_flash::device::{Device, DeviceConfig};
 use nx_flash::host::{Host, HostConfig};
 use nx_flash::time::Instant;
@@ -16,7 +16,8 @@ use crate::reason::Reason;
 ///
 /// A capture of `nx flash ... --capture` or `flashd --capture` holds every input of its machine,
 /// with the time. The same machine is run on them, without a link, a clock or storage; every frame
-/// that it sends and every event is compared with the capture, and the first difference is told.
+/// that it sends and every event is compared with the capture, and the first difference is told. Of a
+/// capture without image data the events are printed as they were recorded.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReplayArgs {
@@ -42,6 +43,9 @@ struct Told {
 pub(crate) fn run(args: &ReplayArgs, ui: &mut Ui) -> Ran {
     let replay = Replay::open(&args.file)?;
     let side = replay.side();
+    if replay.is_elided() {
+        return elided(args, replay, ui);
+    }
     let told = match side {
         Side::Host => host(replay)?,
         Side::Device => device(replay)?,
@@ -83,6 +87,21 @@ pub(crate) fn run(args: &ReplayArgs, ui: &mut Ui) -> Ran {
             .facts(data));
     }
     Ok(Outcome::new(message(side, &told.found)).data(data))
+}
+
+/// Tells what was recorded, of a capture without image data.
+fn elided(args: &ReplayArgs, replay: Replay, ui: &mut Ui) -> Ran {
+    let mut told = Ok(());
+    if !args.quiet {
+        replay.events(&mut |at, event| {
+            if told.is_ok() {
+                told = ui.line(format!("{}  {event}", seconds(at.as_micros())));
+            }
+        })?;
+    }
+    told?;
+    let path = args.file.clone();
+    Err(CaptureError::Elided { path }.into())
 }
 
 fn message(side: &str, found: &Replayed) -> String {

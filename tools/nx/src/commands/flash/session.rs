@@ -67,6 +67,9 @@ pub(crate) fn run(
     let mut events = EventStream::open(port.events.as_deref())?;
     let mut link = port.open(keys)?;
     let mut recorder = match &port.capture {
+        Some(path) if port.capture_elide => {
+            Some(Recorder::create_elided(path, Side::Host, &config)?)
+        }
         Some(path) => Some(Recorder::create(path, Side::Host, &config)?),
         None => None,
     };

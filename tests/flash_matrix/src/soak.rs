@@ -207,8 +207,9 @@ fn faults(draw: &mut Draw) -> String {
         keys.push(format!("ber={}e-7", draw.scaled(10..=1_000)));
     }
     if draw.one_in(4) {
-        // At most one burst in a thousand bytes: a little more than bits that flip.
-        let bytes = draw.scaled(1..=1_024);
+        // At most one burst in a thousand bytes: a little more than bits that flip. Bursts count
+        // bytes, not time: on a line that has gone quiet a long one swallows every answer.
+        let bytes = draw.scaled(1..=128);
         let rate = draw.scaled(1..=(10 * bytes).min(100));
         keys.push(format!("burst_rate={rate}e-4&burst_len={bytes}"));
     }

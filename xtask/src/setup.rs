@@ -43,6 +43,7 @@ pub const TEST_NEEDS: &[Need] = &[
     need("sgdisk", "gdisk", "checks the partition table"),
     need("unsquashfs", "squashfs-tools", "reads the rootfs segment"),
     need("cpio", "cpio", "reads the initrd segment"),
+    need("faketime", "faketime", "builds images at other times"),
     need("socat", "socat", "a stranger at the other end of a link"),
     need(
         "strace",

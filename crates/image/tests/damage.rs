@@ -7,10 +7,13 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod bytes;
+
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
+use bytes::noise;
 use nx_image::build::{Build, Report};
 use nx_image::key::SigningKey;
 use nx_image::manifest::{Manifest, Profile, Table};
@@ -22,19 +25,6 @@ struct Image {
     dir: TempDir,
     key: SigningKey,
     report: Report,
-}
-
-/// Bytes that no compressor and no checksum finds a pattern in.
-fn noise(len: usize, seed: u32) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
-    (0..len)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            (state >> 24) as u8
-        })
-        .collect()
 }
 
 impl Image {
@@ -343,20 +333,26 @@ fn every_changed_bit_of_manifest_and_signature_is_found() {
     let image = small();
     for name in ["os.json", "os.sig"] {
         let good = fs::read(image.path(name)).unwrap();
+        let file = OpenOptions::new()
+            .write(true)
+            .open(image.path(name))
+            .unwrap();
         for bit in 0..good.len() * 8 {
-            let mut bad = good.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            fs::write(image.path(name), bad).unwrap();
+            let (at, byte) = ((bit / 8) as u64, good[bit / 8]);
+            file.write_all_at(&[byte ^ (1 << (bit % 8))], at).unwrap();
             let found = image.verify();
             assert!(
                 matches!(found, Err(VerifyError::Signature(_))),
                 "{name}, bit {bit}: {found:?}"
             );
+            file.write_all_at(&[byte], at).unwrap();
         }
-        for len in 0..good.len() {
-            fs::write(image.path(name), &good[..len]).unwrap();
+        for len in (0..good.len()).rev() {
+            file.set_len(len as u64).unwrap();
             assert!(image.verify().is_err(), "{len} bytes of {name}");
         }
+        fs::write(image.path(name), [&*good, &[0]].concat()).unwrap();
+        assert!(image.verify().is_err(), "{name} with a tail");
         fs::write(image.path(name), good).unwrap();
     }
     image.verify().unwrap();

@@ -8,6 +8,8 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod bytes;
+
 use std::env;
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -15,6 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use bytes::noise;
 use nx_image::Digest;
 use nx_image::build::Build;
 use nx_image::key::SigningKey;
@@ -46,18 +49,6 @@ const GOLDEN: [(&str, &str); 4] = [
 
 /// Says that the process is to build, and where.
 const CHILD: &str = "NX_IMAGE_TEST_FOLDER";
-
-fn noise(len: usize, seed: u32) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
-    (0..len)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            (state >> 24) as u8
-        })
-        .collect()
-}
 
 /// Files of a tree, in an order that a directory may list them in.
 fn make_tree(root: &Path, backwards: bool) {
@@ -136,6 +127,11 @@ fn build(folder: &Path) {
 #[test]
 fn nothing_but_the_inputs_matters() {
     if let Some(folder) = env::var_os(CHILD) {
+        if let Some(clock) = env::var_os("FAKETIME") {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let year = now.unwrap().as_secs() / 31_556_952 + 1970;
+            assert!(matches!(year, 1970 | 2100), "{year}, not {clock:?}");
+        }
         return build(Path::new(&folder));
     }
     let is_root = fs::read_dir("/root").is_ok();
@@ -148,6 +144,8 @@ fn nothing_but_the_inputs_matters() {
         "cd /; env -i",
         "cd /proc; HOME=/nonexistent TMPDIR=/dev/shm",
         "taskset -c 0",
+        "faketime @4102444800",
+        "faketime @1",
     ];
     if is_root {
         runs.push("setpriv --reuid 65534 --regid 65534 --clear-groups");

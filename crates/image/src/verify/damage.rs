@@ -124,11 +124,12 @@ fn with_table(
     let block_size = manifest.image.block_size;
     let mut first = None;
     let mut bad = 0_u32;
+    let mut zeros = Zeros::default();
     for (block, (want, checksum)) in (0_u32..).zip(own.digests().iter().zip(own.checksums())) {
         let range = segment.block_range(block, block_size);
         let offset = segment.offset.saturating_add(range.start);
         let bytes = read_some(image, segment.block_len(block, block_size), offset)?;
-        let got = Digest::of(&bytes);
+        let got = zeros.digest(&bytes);
         if got == *want {
             continue;
         }
@@ -154,6 +155,22 @@ fn with_table(
         // Its blocks are good now: somebody is writing to the file.
         None => unlocated(Looks::Changed),
     })
+}
+
+/// Digests blocks; those of zeros, of which holes have many, only once.
+#[derive(Debug, Default)]
+struct Zeros(Option<(usize, Digest)>);
+
+impl Zeros {
+    fn digest(&mut self, bytes: &[u8]) -> Digest {
+        if !is_zero(bytes) {
+            return Digest::of(bytes);
+        }
+        match self.0 {
+            Some((len, digest)) if len == bytes.len() => digest,
+            _ => self.0.insert((bytes.len(), Digest::of(bytes))).1,
+        }
+    }
 }
 
 /// Roots and digests alone do not tell which block of several is bad.

@@ -124,7 +124,7 @@ fn events_that_cannot_be_written_do_not_undo_the_transfer() {
     let ran = bench.send("os", &["--events", "/dev/full"]);
     let json = ran.json();
     assert_eq!(ran.code, 7, "{json:#}");
-    assert_eq!(json["data"]["reason"], "output.failed");
+    assert_eq!(json["data"]["reason"], "events.unwritable");
     let message = json["message"].as_str().unwrap();
     assert!(message.contains("the job is done, but"), "{message}");
     bench.assert_installed("os");

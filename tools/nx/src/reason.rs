@@ -57,7 +57,11 @@ reasons! {
     PortBaudRefused = "port.baud_refused" => Unsupported,
     PortUnsupported = "port.unsupported" => Unsupported,
 
-    // Captures.
+    // What a session is written to besides.
+    EventsExists = "events.exists" => ValidationReject,
+    EventsNotFound = "events.not_found" => MissingDependency,
+    EventsUnwritable = "events.unwritable" => Internal,
+    CaptureExists = "capture.exists" => ValidationReject,
     CaptureDamaged = "capture.damaged" => ValidationReject,
     CaptureDiverged = "capture.diverged" => ValidationReject,
     CaptureNotFound = "capture.not_found" => MissingDependency,

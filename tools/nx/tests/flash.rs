@@ -176,14 +176,19 @@ fn a_capture_replays_the_same_and_a_changed_one_does_not() {
 }
 
 #[test]
-fn a_capture_never_replaces_a_file() {
+fn neither_a_capture_nor_events_replace_a_file() {
     let bench = Bench::new();
     let file = bench.text("os.json");
     let before = fs::read(&file).unwrap();
-    let args = ["--port", "loopback:x", "--capture", &file, "--json"];
-    let run = bench.send("os.img", "os.json", &args);
-    assert_eq!(reason(&run), (7, "capture.unwritable".into()));
-    assert_eq!(fs::read(&file).unwrap(), before);
+    for (flag, exists) in [
+        ("--capture", "capture.exists"),
+        ("--events", "events.exists"),
+    ] {
+        let args = ["--port", "loopback:x", flag, &file, "--json"];
+        let run = bench.send("os.img", "os.json", &args);
+        assert_eq!(reason(&run), (3, exists.into()));
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
 }
 
 #[test]

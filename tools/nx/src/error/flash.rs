@@ -66,9 +66,11 @@ impl From<CaptureError> for NxError {
             }
             E::Damaged { .. } | E::Unreadable { .. } => Self::of(Reason::CaptureDamaged, &error),
             E::Io { source, .. } => match source.kind() {
-                ErrorKind::NotFound => Self::of(Reason::CaptureNotFound, &error),
+                ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                    Self::of(Reason::CaptureNotFound, &error)
+                }
                 ErrorKind::AlreadyExists => {
-                    Self::of(Reason::CaptureUnwritable, &error).hint("another name as --capture")
+                    Self::of(Reason::CaptureExists, &error).hint("another name as --capture")
                 }
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                     Self::of(Reason::CaptureUnwritable, &error)

@@ -37,13 +37,13 @@ pub(crate) struct DevicePort {
     /// Fail at once when the link closes, instead of opening the port again and going on
     #[arg(long)]
     no_reconnect: bool,
-    /// Record all bytes and times as pcapng, for `nx flash replay` and bug reports
+    /// Record all bytes and times as pcapng in a new file, for `nx flash replay` and bug reports
     #[arg(long, value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
     /// Leave the image data out of the capture: it can be looked at, and not replayed
     #[arg(long, requires = "capture")]
     pub(crate) capture_elide: bool,
-    /// Write what happens as lines of JSON, as it happens; `-` is standard output
+    /// Write what happens as lines of JSON, as it happens, to a new file; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
 //! What happens, as lines of JSON while it happens: `--events`.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,20 +23,16 @@ pub(crate) struct EventStream {
 }
 
 impl EventStream {
-    /// To a file, or for `-` to standard output.
+    /// To a new file, to a pipe or device that is there, or for `-` to standard output.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file exists already, or cannot be made.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, NxError> {
         let out: Option<Box<dyn Write>> = match path {
             None => None,
             Some(path) if is_stdout(path) => Some(Box::new(io::stdout())),
             Some(path) => {
-                let file = File::create(path).map_err(|error| {
-                    let shown = path.display();
-                    let text = format!("cannot write the events to `{shown}`: {error}");
-                    NxError::new(Reason::OutputFailed, text)
-                })?;
+                let file = create(path).map_err(|error| refused(path, &error))?;
                 Some(Box::new(BufWriter::new(file)))
             }
         };
@@ -84,8 +80,8 @@ impl EventStream {
             (None, None) => Ok(()),
         };
         match result {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(NxError::new(
-                Reason::OutputFailed,
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(NxError::new(
+                Reason::EventsUnwritable,
                 format!("cannot write the events: {error}"),
             )),
             _ => Ok(()),
@@ -106,6 +102,32 @@ impl EventStream {
         if let Err(error) = writeln!(out, "{value}").and_then(|()| out.flush()) {
             self.failed = Some(error);
         }
+    }
+}
+
+/// Never one that holds something: that may be the image that is sent.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    match options.clone().create_new(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => match fs::metadata(path) {
+            Ok(found) if !found.is_file() && !found.is_dir() => options.open(path),
+            _ => Err(error),
+        },
+        other => other,
+    }
+}
+
+fn refused(path: &Path, error: &io::Error) -> NxError {
+    let text = format!("cannot write the events to `{}`: {error}", path.display());
+    match error.kind() {
+        ErrorKind::AlreadyExists => {
+            NxError::new(Reason::EventsExists, text).hint("another name as --events")
+        }
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            NxError::new(Reason::EventsNotFound, text)
+        }
+        _ => NxError::new(Reason::EventsUnwritable, text),
     }
 }
 
@@ -197,6 +219,22 @@ mod tests {
         assert_eq!(lines[0], json!({ "v": 1, "at_ms": 7, "event": "accepted" }));
         assert_eq!(lines[1]["reason"], "port.closed");
         assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn no_file_that_is_there_is_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("os.img");
+        std::fs::write(&path, "an image").unwrap();
+        let there = [path.as_path(), dir.path()];
+        for path in there {
+            let error = EventStream::open(Some(path)).err().unwrap();
+            assert_eq!(error.reason(), Reason::EventsExists, "{}", path.display());
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"an image");
+        let nowhere = dir.path().join("no folder/events");
+        let error = EventStream::open(Some(&nowhere)).err().unwrap();
+        assert_eq!(error.reason(), Reason::EventsNotFound);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use crate::root::{self, Lock};
 
 /// A state root that is in use: no reset begins in it while this lives.
 ///
-/// Several may hold one at once. The lock is on the root's own descriptor and goes with the process,
-/// however that ends.
+/// Several may hold one at once. The lock is on the root's own descriptor and goes with the
+/// process, however that ends.
 #[derive(Debug)]
 pub struct Hold(#[expect(dead_code, reason = "the lock lives as long as it is open")] Directory);
 

@@ -16,8 +16,8 @@ use crate::reason::Reason;
 ///
 /// A capture of `nx flash ... --capture` or `flashd --capture` holds every input of its machine,
 /// with the time. The same machine is run on them, without a link, a clock or storage; every frame
-/// that it sends and every event is compared with the capture, and the first difference is told. Of a
-/// capture without image data the events are printed as they were recorded.
+/// that it sends and every event is compared with the capture, and the first difference is told. Of
+/// a capture without image data the events are printed as they were recorded.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReplayArgs {
@@ -31,7 +31,7 @@ pub(crate) struct ReplayArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  nx flash send ... --capture session.pcapng
+  nx flash info --port /dev/ttyUSB0 --capture session.pcapng
   nx flash replay session.pcapng";
 
 /// What a replay told and found.

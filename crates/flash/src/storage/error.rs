@@ -9,13 +9,13 @@ use crate::device::StoreError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// Another `flashd` has it.
-    #[error("{} is in use by process {pid}", path.display())]
+    /// Another process has it, most likely a `flashd`.
+    #[error("{} is in use by {}", path.display(), holder(*pid))]
     Locked {
-        /// The journal's folder.
+        /// The journal's folder, or the file that images are written to.
         path: PathBuf,
-        /// The other process, or `?`.
-        pid: String,
+        /// The other process, where that is known.
+        pid: Option<u32>,
     },
     /// The target is nothing that an image can be written to.
     #[error("{} is {what}, not a file or a block device", path.display())]
@@ -43,6 +43,13 @@ pub enum StorageError {
         /// Why not.
         source: io::Error,
     },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}"),
+    )
 }
 
 impl StorageError {

@@ -205,7 +205,7 @@ fn a_second_device_on_the_same_journal_is_told_who_has_it() {
     let place = Place::new();
     let first = place.open();
     match FileStore::open(&place.config()) {
-        Err(StorageError::Locked { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
+        Err(StorageError::Locked { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
         other => panic!("{other:?}"),
     }
     drop(first);

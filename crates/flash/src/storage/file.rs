@@ -16,7 +16,7 @@ use nx_image::manifest::Manifest;
 use super::digests::DigestFiles;
 use super::error::StorageError;
 use super::journal::{Journal, Phase};
-use super::lock::Lock;
+use super::lock::{Held, Lock};
 use super::target::{Layout, Target};
 use super::{Store, boot_record};
 use crate::device::{Outcome, Request, StoreError, StoreStatus};
@@ -43,7 +43,7 @@ pub struct FileStore {
     journal: Journal,
     digests: DigestFiles,
     boot_record: Option<PathBuf>,
-    staged: Option<File>,
+    staged: Option<Held>,
     staged_bytes: u64,
     keeps_state: bool,
     /// What was digested last in place, where both areas are the same bytes.

@@ -3,11 +3,17 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nx_image::limits::IMAGE_BYTES_MAX;
 
 use super::cut;
 use super::error::StorageError;
+use super::lock::Held;
+
+/// How long a block device may be somebody else's: who watches devices looks at one each time
+/// that it was written, and has it meanwhile.
+const DEVICE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How an image is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,15 +134,27 @@ impl Target {
         File::open(&self.path).ok()
     }
 
-    /// Opens the staged image of this length for reading and writing, if there is one.
-    pub(super) fn open_staging(&self, bytes: u64) -> Result<Option<File>, StorageError> {
+    /// Takes the staged image of this length for reading and writing, if there is one.
+    pub(super) fn open_staging(&self, bytes: u64) -> Result<Option<Held>, StorageError> {
         if self.layout == Layout::InPlace {
             return self.open_in_place(bytes).map(Some);
         }
+        let Some(file) = self.take_staging(true)? else {
+            return Ok(None);
+        };
+        let found = self.look_at(&file)?;
+        if found.nlink() != 1 {
+            return Err(self.foreign("a file with a second name"));
+        }
+        Ok((found.len() == bytes).then_some(file))
+    }
+
+    /// Takes whatever is staged, for itself alone.
+    fn take_staging(&self, write: bool) -> Result<Option<Held>, StorageError> {
         let mut options = OpenOptions::new();
         options
             .read(true)
-            .write(true)
+            .write(write)
             .custom_flags(no_follow() | non_block());
         let file = match options.open(&self.staging) {
             Ok(file) => file,
@@ -149,20 +167,37 @@ impl Target {
                 });
             }
         };
-        let found = file
-            .metadata()
-            .map_err(StorageError::io("look at", &self.staging))?;
+        let found = self.look_at(&file)?;
         if !found.is_file() {
             return Err(self.foreign(name_of(found.file_type())));
         }
-        if found.nlink() != 1 {
-            return Err(self.foreign("a file with a second name"));
-        }
-        Ok((found.len() == bytes).then_some(file))
+        self.hold_staging(file).map(Some)
     }
 
-    /// Makes a staged image of zeros.
-    pub(super) fn create_staging(&self, bytes: u64) -> Result<File, StorageError> {
+    fn hold_staging(&self, file: File) -> Result<Held, StorageError> {
+        let held = Held::take(file, &self.staging, Duration::ZERO)?;
+        self.check_staging(&held)?;
+        Ok(held)
+    }
+
+    /// Refuses when the staged image's name is not that of this file any more.
+    pub(super) fn check_staging(&self, file: &File) -> Result<(), StorageError> {
+        let ours = self.look_at(file)?;
+        match fs::symlink_metadata(&self.staging) {
+            Ok(found) if (found.dev(), found.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Ok(_) => Err(self.foreign("another file than before")),
+            Err(error) => Err(StorageError::io("look at", &self.staging)(error)),
+        }
+    }
+
+    fn look_at(&self, staged: &File) -> Result<fs::Metadata, StorageError> {
+        staged
+            .metadata()
+            .map_err(StorageError::io("look at", &self.staging))
+    }
+
+    /// Makes a staged image of zeros, and takes it.
+    pub(super) fn create_staging(&self, bytes: u64) -> Result<Held, StorageError> {
         if self.layout == Layout::InPlace {
             return self.open_in_place(bytes);
         }
@@ -177,18 +212,20 @@ impl Target {
         let file = options
             .open(&self.staging)
             .map_err(StorageError::io("create", &self.staging))?;
+        let file = self.hold_staging(file)?;
         file.set_len(bytes)
             .map_err(StorageError::io("extend", &self.staging))?;
         Ok(file)
     }
 
-    /// Removes a staged image that is of no use any more.
+    /// Removes a staged image that is of no use any more, unless another process has it.
     pub(super) fn discard_staging(&self) -> Result<(), StorageError> {
         if self.layout == Layout::InPlace {
             return Ok(());
         }
         match fs::symlink_metadata(&self.staging) {
             Ok(found) if found.is_file() => {
+                let _held = self.take_staging(false)?;
                 cut::here()?;
                 fs::remove_file(&self.staging).map_err(StorageError::io("remove", &self.staging))
             }
@@ -197,7 +234,7 @@ impl Target {
         }
     }
 
-    fn open_in_place(&self, bytes: u64) -> Result<File, StorageError> {
+    fn open_in_place(&self, bytes: u64) -> Result<Held, StorageError> {
         let mut options = OpenOptions::new();
         options
             .read(true)
@@ -211,6 +248,12 @@ impl Target {
         let found = file
             .metadata()
             .map_err(StorageError::io("look at", &self.path))?;
+        let patience = if found.is_file() {
+            Duration::ZERO
+        } else {
+            DEVICE_PATIENCE
+        };
+        let file = Held::take(file, &self.path, patience)?;
         if found.is_file() && found.len() < bytes {
             file.set_len(bytes)
                 .map_err(StorageError::io("extend", &self.path))?;

@@ -13,5 +13,6 @@ mod files;
 mod hostile;
 mod image;
 mod offers;
+mod rivals;
 mod sessions;
 mod transfers;

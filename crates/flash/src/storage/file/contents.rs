@@ -16,6 +16,11 @@ impl FileStore {
     /// The staged image, made if it is not there. In place, the target counts as being
     /// installed from the first byte on.
     pub(super) fn staging(&mut self) -> Result<&File, StorageError> {
+        let file = match self.staged.take() {
+            Some(file) => file,
+            None => self.target.create_staging(self.staged_bytes)?,
+        };
+        let file = self.staged.insert(file);
         let record = self.journal.record();
         let gives_up_state = !self.keeps_state && record.installed.is_some();
         if self.target.layout == Layout::InPlace
@@ -27,11 +32,7 @@ impl FileStore {
             })?;
         }
         self.looked_at = None;
-        let file = match self.staged.take() {
-            Some(file) => file,
-            None => self.target.create_staging(self.staged_bytes)?,
-        };
-        Ok(self.staged.insert(file))
+        Ok(file)
     }
 
     fn reading(&self, area: Area) -> Result<Option<File>, StorageError> {
@@ -137,7 +138,7 @@ impl FileStore {
             .map_err(StorageError::io("sync", self.target.written()))?;
         self.looked_at = None;
         // What is read back has to come from the medium; where that cannot be had, it does not.
-        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&**file, 0, None, rustix::fs::Advice::DontNeed);
         Ok(())
     }
 

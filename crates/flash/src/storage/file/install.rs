@@ -41,12 +41,18 @@ impl FileStore {
     pub(super) fn install(&mut self) -> Result<(), StorageError> {
         self.staging()?;
         self.sync()?;
-        if let Some(file) = self.staged.take() {
-            self.look_like_the_target(&file)?;
+        // It is let go of at the end: until then nobody else who asks has it.
+        let staged = self.staged.take();
+        if let Some(file) = &staged {
+            self.look_like_the_target(file)?;
             file.sync_all()
                 .map_err(StorageError::io("sync", self.target.written()))?;
         }
         if self.target.layout == Layout::File {
+            if let Some(file) = &staged {
+                // What was read back, not what may lie there now.
+                self.target.check_staging(file)?;
+            }
             self.journal
                 .change(|record| record.phase = Phase::Installing)?;
             cut::here()?;

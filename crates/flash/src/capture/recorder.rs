@@ -52,8 +52,8 @@ impl Recorder {
 
     /// The same, for a capture without image data, from which no machine can be run again.
     ///
-    /// Of every `DATA` frame and every answer that has bytes, and on the device's side of what is no
-    /// frame, only the head is kept; the packet's comment has the number and the SHA-256 of the
+    /// Of every `DATA` frame and every answer that has bytes, and on the device's side of what is
+    /// no frame, only the head is kept; the packet's comment has the number and the SHA-256 of the
     /// bytes left out.
     ///
     /// # Errors

@@ -7,10 +7,11 @@ use core::time::Duration;
 use nx_image::limits::SEGMENTS_MAX;
 use nx_image::manifest::Manifest;
 
+use crate::device::config::DeviceConfig;
 use crate::device::desk::Purpose;
 use crate::device::event::Event;
 use crate::device::offer::{Incoming, Refused, offer_len};
-use crate::device::request::Request;
+use crate::device::request::{Request, StoreStatus};
 use crate::device::session::{Reboot, Stage};
 use crate::device::state::Device;
 use crate::device::transfer::say;
@@ -26,13 +27,13 @@ pub(super) const REBOOT_AFTER: Duration = Duration::from_secs(1);
 
 impl Device {
     pub(super) fn message(&mut self, message: FromHost, now: Instant) -> Result<(), Refused> {
-        let info = self.info();
         let Some(session) = &mut self.session else {
             return Ok(());
         };
         let state = |what: &str| Err((RejectCode::State, what.to_string()));
         match (message, &mut session.stage) {
             (FromHost::Info, _) => {
+                let info = info(&self.config, &self.status);
                 say(&mut session.channel, &FromDevice::Info(info));
                 Ok(())
             }
@@ -116,26 +117,26 @@ impl Device {
                 .poll_control(session.last_heard, &mut self.last_words);
         }
     }
+}
 
-    pub(super) fn info(&self) -> DeviceInfo {
-        let installed = self.status.installed.as_deref();
-        let version = installed.and_then(|raw| Manifest::parse(raw).ok());
-        DeviceInfo {
-            agent: self.config.agent.clone(),
-            board: self.config.board.clone().unwrap_or_default(),
-            profile: self.config.profile,
-            boot: self.config.boot,
-            installed: installed.map(Manifest::digest_of),
-            installed_version: version.map(|m| m.image.image_version).unwrap_or_default(),
-            staged: self.status.staged,
-            capacity: self.status.capacity,
-            layout: self.status.layout.clone(),
-            keys: self
-                .config
-                .keys
-                .iter()
-                .map(|key| key.fingerprint().to_string())
-                .collect(),
-        }
+/// What the device says of itself.
+fn info(config: &DeviceConfig, status: &StoreStatus) -> DeviceInfo {
+    let installed = status.installed.as_deref();
+    let version = installed.and_then(|raw| Manifest::parse(raw).ok());
+    DeviceInfo {
+        agent: config.agent.clone(),
+        board: config.board.clone().unwrap_or_default(),
+        profile: config.profile,
+        boot: config.boot,
+        installed: installed.map(Manifest::digest_of),
+        installed_version: version.map(|m| m.image.image_version).unwrap_or_default(),
+        staged: status.staged,
+        capacity: status.capacity,
+        layout: status.layout.clone(),
+        keys: config
+            .keys
+            .iter()
+            .map(|key| key.fingerprint().to_string())
+            .collect(),
     }
 }

@@ -54,7 +54,9 @@ impl Drop for Held {
 
 /// Held while a store is open.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "it lives as long as the store")] Held);
+pub(super) struct Lock {
+    _held: Held,
+}
 
 impl Lock {
     pub(super) fn take(dir: &Path) -> Result<Self, StorageError> {
@@ -84,7 +86,7 @@ impl Lock {
             .map_err(StorageError::io("truncate", &path))?;
         let pid = std::process::id();
         writeln!(&*file, "{pid}").map_err(StorageError::io("write", &path))?;
-        Ok(Self(file))
+        Ok(Self { _held: file })
     }
 }
 
@@ -140,7 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lock = Lock::take(dir.path()).unwrap();
         // What a child has between fork and exec.
-        let inherited = lock.0.0.try_clone().unwrap();
+        let inherited = lock._held.0.try_clone().unwrap();
         assert!(Lock::take(dir.path()).is_err());
         drop(lock);
         Lock::take(dir.path()).unwrap();

@@ -12,6 +12,7 @@ mod file;
 mod journal;
 mod lock;
 mod memory;
+mod readers;
 mod target;
 
 pub use error::StorageError;

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::FileStore;
 use crate::storage::cut;
 use crate::storage::error::StorageError;
 use crate::storage::journal::{Phase, sync_dir};
+use crate::storage::readers;
 use crate::storage::target::Layout;
 
 impl FileStore {
@@ -68,12 +68,7 @@ impl FileStore {
         if self.target.layout == Layout::InPlace {
             return Ok(());
         }
-        let Ok(found) = fs::metadata(&self.target.path) else {
-            return Ok(());
-        };
-        // Only root may give files away; without it the new image is this user's.
-        let _ = std::os::unix::fs::fchown(file, Some(found.uid()), Some(found.gid()));
-        file.set_permissions(found.permissions())
+        readers::carry_over(&self.target.path, file)
             .map_err(StorageError::io("set the mode of", &self.target.staging))
     }
 

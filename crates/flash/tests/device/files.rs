@@ -291,6 +291,27 @@ fn the_next_boot_is_written_whole_and_only_where_there_is_a_record() {
 }
 
 #[test]
+fn whoever_reads_the_boot_record_can_read_the_next_one() {
+    let place = Place::new();
+    let record = place.path("boot");
+    fs::write(&record, "next-boot=normal\n").unwrap();
+    fs::set_permissions(&record, fs::Permissions::from_mode(0o644)).unwrap();
+    // Only root may give files away.
+    let mut owner = fs::metadata(&record).unwrap().uid();
+    if std::os::unix::fs::chown(&record, Some(1_234), Some(4_321)).is_ok() {
+        owner = 1_234;
+    }
+    let mut config = place.config();
+    config.boot_record = Some(record.clone());
+    let mut store = FileStore::open(&config).unwrap();
+    let set = store.serve(Request::SetBoot(BootTarget::Recovery));
+    assert_eq!(set, Outcome::Done);
+    assert_eq!(fs::read(&record).unwrap(), b"next-boot=recovery\n");
+    let found = fs::metadata(&record).unwrap();
+    assert_eq!((found.mode() & 0o7777, found.uid()), (0o644, owner));
+}
+
+#[test]
 fn in_place_an_interrupted_update_keeps_the_users_state() {
     let place = Place::new();
     let mut config = place.config();

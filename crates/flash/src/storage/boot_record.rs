@@ -17,8 +17,7 @@ pub(super) fn write(path: &Path, target: BootTarget) -> Result<(), StorageError>
         .tempfile_in(dir)
         .map_err(StorageError::io("create a file in", dir))?;
     writeln!(file, "next-boot={}", target.as_str()).map_err(StorageError::io("write", path))?;
-    readers::carry_over(path, file.as_file())
-        .map_err(StorageError::io("set the mode of", path))?;
+    readers::carry_over(path, file.as_file()).map_err(StorageError::io("set the mode of", path))?;
     file.as_file()
         .sync_all()
         .map_err(StorageError::io("sync", path))?;

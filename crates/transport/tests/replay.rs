@@ -184,6 +184,8 @@ fn what_cannot_be_replayed_says_why() {
     };
     let port = format!("replay:{}", path.display());
     assert!(error(port.clone()).contains("does not exist"));
+    let folder = format!("replay:{}", directory.path().display());
+    assert!(error(folder).contains("is no regular file"));
     fs::write(&path, b"no capture").unwrap();
     assert!(error(port.clone()).contains("no pcapng"));
     fs::remove_file(&path).unwrap();

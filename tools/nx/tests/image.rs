@@ -134,6 +134,7 @@ fn an_image_is_built_verified_and_shown() {
     }
     assert_eq!(end, data["image_bytes"]);
     let text = bench.image(&["inspect", "os.img"]).stdout;
+    assert_eq!(bench.image(&["inspect", "--img", "os.img"]).stdout, text);
     for name in [
         "kernel",
         "initrd",
@@ -165,6 +166,63 @@ fn two_images_in_one_folder_keep_their_own_signatures() {
         assert_eq!(verified.code, 0, "{name}: {verified:#?}");
         assert!(bench.path(&format!("{name}.sig")).exists());
     }
+}
+
+/// How `nx image` with these arguments ends, and what it says to try.
+fn ended(bench: &Bench, args: &str) -> (i32, String, String) {
+    let args: Vec<&str> = args.split(' ').chain(["--json"]).collect();
+    let run = bench.image(&args);
+    let data = &run.envelope()["data"];
+    let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
+    (run.code, text("reason"), text("hint"))
+}
+
+#[test]
+fn what_is_no_file_is_refused_as_an_output_too() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("folder")).unwrap();
+    let usual = "build --profile dev --kernel kernel";
+    for outputs in [
+        "--out folder --manifest a.json",
+        "--out a.img --manifest folder",
+        "--out a.img --manifest a.json --sign os.key --sig folder",
+    ] {
+        let (code, reason, _) = ended(&bench, &format!("{usual} {outputs}"));
+        assert_eq!(
+            (code, reason.as_str()),
+            (3, "source.not_a_file"),
+            "{outputs}"
+        );
+        assert!(!bench.path("a.img").exists() && !bench.path("a.json").exists());
+    }
+    let inspected = ended(&bench, "inspect folder");
+    assert_eq!(
+        (inspected.0, inspected.1.as_str()),
+        (3, "source.not_a_file")
+    );
+}
+
+#[test]
+fn a_public_key_that_shall_sign_is_told_as_one() {
+    let bench = Bench::new();
+    let made = bench.image(&["keygen", "--out", "new.key", "--pub", "new.pub"]);
+    assert_eq!(made.code, 0, "{made:#?}");
+    let args = "build --profile dev --kernel kernel --out a.img --manifest a.json --sign new.pub";
+    let (code, reason, hint) = ended(&bench, args);
+    assert_eq!((code, reason.as_str()), (3, "key.invalid"));
+    assert!(hint.contains("the other half"), "{hint}");
+}
+
+#[test]
+fn a_verification_without_a_key_says_how_to_do_it_without() {
+    let bench = Bench::new();
+    assert_eq!(bench.build(&["--sign", "os.key"]).code, 0);
+    let (code, reason, hint) = ended(&bench, "verify os.img --manifest os.json");
+    assert_eq!((code, reason.as_str()), (2, "usage.arguments"));
+    assert!(
+        hint.contains("--pub KEY") && hint.contains("--allow-unsigned"),
+        "{hint}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Output files that appear complete or not at all.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ impl Output {
     /// Begins a file beside the one that it will replace.
     pub(super) fn begin(path: &Path) -> Result<Self, BuildError> {
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            let source = std::io::Error::other("it is no regular file");
+            let source = io::Error::new(ErrorKind::InvalidInput, "it is no regular file");
             return Err(BuildError::io("replace", path)(source));
         }
         let dir = folder_of(path);

@@ -31,6 +31,12 @@ pub enum SecretKeyError {
         /// The file.
         path: PathBuf,
     },
+    /// The file holds the public half of a key.
+    #[error("{} is a public key, and a private one signs", path.display())]
+    Public {
+        /// The file.
+        path: PathBuf,
+    },
     /// Others can read the file: the key may be known to them.
     #[error("{} can be read by others (mode {mode:03o})", path.display())]
     Exposed {
@@ -85,6 +91,19 @@ impl SigningKey {
         };
         let file = regular::open(path).map_err(failed("open"))?;
         let found = file.metadata().map_err(failed("look at"))?;
+        let mut text = Zeroizing::new(String::new());
+        let limit = u64::try_from(KEY_FILE_BYTES_MAX).unwrap_or(0);
+        let none = || SecretKeyError::NotPrivate {
+            path: path.to_owned(),
+        };
+        let read = file.take(limit).read_to_string(&mut text);
+        let text = text.trim();
+        // Before its mode is looked at: anyone may read it.
+        if text.starts_with("-----BEGIN PUBLIC KEY-----") {
+            return Err(SecretKeyError::Public {
+                path: path.to_owned(),
+            });
+        }
         let mode = found.mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(SecretKeyError::Exposed {
@@ -92,17 +111,11 @@ impl SigningKey {
                 mode,
             });
         }
-        let mut text = Zeroizing::new(String::new());
-        let limit = u64::try_from(KEY_FILE_BYTES_MAX).unwrap_or(0);
-        let none = || SecretKeyError::NotPrivate {
-            path: path.to_owned(),
-        };
-        match file.take(limit).read_to_string(&mut text) {
+        match read {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(none()),
             Err(error) => return Err(failed("read")(error)),
             Ok(_) => {}
         }
-        let text = text.trim();
         if let Ok(key) = ed25519_dalek::SigningKey::from_pkcs8_pem(text) {
             return Self::from_dalek(key).map_err(|_| none());
         }

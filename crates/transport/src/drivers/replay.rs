@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind};
 use std::time::Duration;
 
@@ -67,6 +67,13 @@ fn open(request: &DriverRequest<'_>) -> Result<Box<dyn Transport>, TransportErro
         Some("device") => Direction::Inbound,
         Some(_) => return Err(request.params.bad("side", "host or device")),
     };
+    // A pipe would keep us waiting for its other end.
+    if fs::metadata(request.target).is_ok_and(|found| !found.is_file()) {
+        return Err(TransportError::NotAPort {
+            port,
+            what: "no regular file".to_owned(),
+        });
+    }
     let file = File::open(request.target).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             TransportError::NotFound { port: port.clone() }

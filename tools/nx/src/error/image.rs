@@ -70,6 +70,8 @@ impl From<SecretKeyError> for NxError {
         match &error {
             E::NotPrivate { .. } => Self::of(Reason::KeyInvalid, &error)
                 .hint("a private key: PEM (PKCS#8), or 64 hex digits"),
+            E::Public { .. } => Self::of(Reason::KeyInvalid, &error)
+                .hint("the other half, which `nx image keygen --out` wrote"),
             E::Exposed { path, .. } => Self::of(Reason::KeyExposed, &error).hint(format!(
                 "`chmod 600 {}`, or a new key if others may have read it",
                 path.display()
@@ -106,6 +108,9 @@ impl From<BuildError> for NxError {
             E::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                     Self::of(Reason::SourceNotFound, &error)
+                }
+                io::ErrorKind::InvalidInput => {
+                    Self::of(Reason::SourceNotAFile, &error).hint("the name of a file")
                 }
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Self::of(Reason::BuildIo, &error).hint("making room there")

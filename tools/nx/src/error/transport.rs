@@ -1,4 +1,4 @@
-use nx_transport::TransportError;
+use nx_transport::{PortSpec, TransportError};
 
 use super::NxError;
 use crate::reason::Reason;
@@ -50,9 +50,14 @@ fn hint(error: &TransportError) -> Option<String> {
         E::BadSpec { .. } | E::NoDriver { .. } | E::NoLayer { .. } => {
             "`nx flash ports`, which lists schemes, layers and this machine's ports"
         }
-        E::NotFound { .. } | E::NotAPort { .. } => {
-            "`nx flash ports`, which lists this machine's ports"
-        }
+        E::NotFound { port } | E::NotAPort { port, .. } => match scheme(port).as_deref() {
+            Some("unix") => {
+                "starting the other side, which makes the socket: `flashd --port \
+                 'unix:PATH?listen' …`, or the virtual machine"
+            }
+            Some("replay") => "a file that `--capture` wrote",
+            _ => "`nx flash ports`, which lists this machine's ports",
+        },
         E::Permission {
             group: Some(group), ..
         } => {
@@ -67,6 +72,11 @@ fn hint(error: &TransportError) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+fn scheme(port: &str) -> Option<String> {
+    let spec: PortSpec = port.parse().ok()?;
+    Some(spec.scheme)
 }
 
 #[cfg(test)]
@@ -90,6 +100,18 @@ mod tests {
                 .try_this()
                 .is_some_and(|hint| hint.starts_with("`unix:"))
         );
+    }
+
+    #[test]
+    fn a_socket_that_is_not_there_points_to_what_makes_it() {
+        for port in ["unix:/there/is/no/s", "lossy+unix:/there/is/no/s?seed=1"] {
+            let error = open(port);
+            assert_eq!(error.reason(), Reason::PortNotFound);
+            let hint = error.try_this().unwrap();
+            assert!(hint.contains("flashd"), "{port}: {hint}");
+        }
+        let error = open("replay:/there/is/no/capture");
+        assert!(error.try_this().unwrap().contains("--capture"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 use super::files::{ImageFiles, signature_path};
 use super::verify::manifest_facts;
 use crate::cli::Ran;
+use crate::error::NxError;
 use crate::keys;
 use crate::output::{Outcome, Ui};
+use crate::reason::Reason;
 use crate::size::size;
 
 /// Show what is in an image and where: segments, partitions, holes, room left
@@ -21,8 +23,15 @@ use crate::size::size;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
     /// The image, or its manifest; the other one is looked for beside it
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "img",
+        conflicts_with = "img"
+    )]
+    file: Option<PathBuf>,
+    /// The image, the other way to name it
+    #[arg(long, value_name = "FILE")]
+    img: Option<PathBuf>,
     /// The manifest [default: FILE with the ending .json]
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -41,10 +50,16 @@ Examples:
 
 pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Ran {
     let keys = keys::read(&args.keys)?;
+    let file = args.file.as_ref().or(args.img.as_ref());
+    let file = file.map(PathBuf::as_path).unwrap_or(Path::new(""));
+    if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        let text = format!("{} is no regular file", file.display());
+        return Err(NxError::new(Reason::SourceNotAFile, text));
+    }
     let (image, manifest) = match &args.manifest {
-        Some(manifest) => (args.file.clone(), manifest.clone()),
-        None if is_manifest(&args.file) => (args.file.with_extension("img"), args.file.clone()),
-        None => (args.file.clone(), args.file.with_extension("json")),
+        Some(manifest) => (file.to_owned(), manifest.clone()),
+        None if is_manifest(file) => (file.with_extension("img"), file.to_owned()),
+        None => (file.to_owned(), file.with_extension("json")),
     };
     let signature = signature_path(args.sig.as_deref(), &manifest);
     let files = ImageFiles {

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 
 use super::files::{ImageFiles, ImagePath, signature_path};
 use crate::cli::Ran;
+use crate::error::NxError;
 use crate::keys;
 use crate::output::{Outcome, Ui};
 use crate::progress::Progress;
+use crate::reason::Reason;
 use crate::size::size;
 
 /// Prove that every byte of an image is as it was signed
@@ -29,12 +31,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     sig: Option<PathBuf>,
     /// Public key that must have signed the manifest; may be given more than once
-    #[arg(
-        long = "pub",
-        id = "keys",
-        value_name = "KEY",
-        required_unless_present = "allow_unsigned"
-    )]
+    #[arg(long = "pub", id = "keys", value_name = "KEY")]
     keys: Vec<PathBuf>,
     /// Check against the manifest alone: it says nothing about where the image comes from
     #[arg(long, conflicts_with = "keys")]
@@ -51,6 +48,11 @@ Examples:
   nx image verify OS.img --manifest OS.json --allow-unsigned";
 
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Ran {
+    if args.keys.is_empty() && !args.allow_unsigned {
+        let text = "no key to check the signature with";
+        return Err(NxError::new(Reason::UsageArguments, text)
+            .hint("`--pub KEY`; or `--allow-unsigned`, which compares with the manifest alone"));
+    }
     let keys = keys::read(&args.keys)?;
     let files = ImageFiles {
         image: args.image.path().to_owned(),

@@ -8,8 +8,7 @@ use cpio::newc::{Builder, ModeFileType, Reader, trailer};
 
 use super::error::BuildError;
 use super::stop::Stop;
-use super::tree::{Entry, Kind, Tree, device_numbers};
-use crate::regular;
+use super::tree::{Entry, Kind, Tree, device_numbers, open};
 
 const WHAT: &str = "a cpio archive";
 const FORMAT_BITS: u32 = 0o170_000;
@@ -58,7 +57,7 @@ pub(super) fn write(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), Build
                     path: path.clone(),
                     what: "is over 4 GiB, which a cpio archive cannot hold".to_owned(),
                 })?;
-                let file = regular::open(&path).map_err(BuildError::io("open", &path))?;
+                let file = open(&path).map_err(BuildError::io("open", &path))?;
                 put_file(header, file, size, &mut writer, &tree.stop)
             }
         };
@@ -175,7 +174,7 @@ fn check_header(
 
 fn holds_file(tree: &Tree, entry: &Entry, reader: &mut dyn io::Read) -> Result<bool, BuildError> {
     let full = tree.root.join(&entry.path);
-    let mut source = regular::open(&full).map_err(BuildError::io("open", &full))?;
+    let mut source = open(&full).map_err(BuildError::io("open", &full))?;
     holds(reader, &mut source, &tree.stop).map_err(BuildError::io("read back", &full))
 }
 

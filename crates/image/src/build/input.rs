@@ -10,6 +10,7 @@ use super::tree::Tree;
 use super::writer::Build;
 use super::{cpio, squashfs};
 use crate::manifest::SegmentKind;
+use crate::regular;
 
 /// An input, opened once.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Input {
         let file = if found.is_dir() {
             Self::pack(kind, path, build, scratch)?
         } else if found.is_file() {
-            File::open(path).map_err(BuildError::io("open", path))?
+            regular::open(path).map_err(BuildError::io("open", path))?
         } else {
             return Err(refuse(kind, path, "is neither a file nor a directory"));
         };

@@ -1,11 +1,12 @@
 //! A directory as it goes into an image: sorted, and without what must not matter.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{llistxattr, llistxattr_query};
+use rustix::fs::{OFlags, llistxattr, llistxattr_query};
 use rustix::io::Errno;
 
 use super::error::BuildError;
@@ -126,6 +127,12 @@ impl Tree {
         })
     }
 
+    /// Opens the file of an entry.
+    pub(super) fn open(&self, entry: usize) -> io::Result<File> {
+        let entry = self.entries.get(entry).ok_or(io::ErrorKind::NotFound)?;
+        open(&self.root.join(&entry.path))
+    }
+
     /// What was read back differs.
     pub(super) fn differs(&self, path: &Path, what: impl Into<String>) -> BuildError {
         let path = path.display().to_string();
@@ -134,6 +141,20 @@ impl Tree {
             path,
             what: what.into(),
         }
+    }
+}
+
+/// Opens what was a regular file when the tree was walked. By now it may be a link, which is not
+/// followed, or a FIFO, which nobody waits for.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file any more")),
     }
 }
 

@@ -6,9 +6,9 @@
 //! same with any number of threads, and whatever a change of a file makes of the forecast.
 
 use std::cell::RefCell;
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::mem;
-use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Scope};
 
@@ -17,7 +17,6 @@ use backhand::{BackhandError, FilesystemCompressor, SuperBlock};
 
 use crate::build::stop::Stop;
 use crate::build::tree::{Kind, Tree};
-use crate::regular;
 use crate::scan::is_zero;
 
 /// Level that the library compresses with.
@@ -236,11 +235,12 @@ fn compress(
     line: &SyncSender<Ready>,
 ) -> io::Result<()> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+    let mut reader = Blocks::of(tree, block_size);
     for block in blocks {
         if stop.is_wanted() {
             return Ok(());
         }
-        let ready = match block.read(tree, block_size) {
+        let ready = match reader.read(&block) {
             Ok(raw) if !(matches!(block, Block::Of(..)) && is_zero(&raw)) => Ready::Compressed {
                 compressed: compressor.compress(&raw)?,
                 raw,
@@ -254,22 +254,38 @@ fn compress(
     Ok(())
 }
 
-impl Block {
-    pub(super) fn read(&self, tree: &Tree, block_size: usize) -> io::Result<Vec<u8>> {
-        let open = |entry: usize| {
-            let entry = tree.entries.get(entry).ok_or(io::ErrorKind::NotFound)?;
-            regular::open(&tree.root.join(&entry.path))
-        };
-        let mut bytes = Vec::with_capacity(block_size);
-        match self {
-            Self::Of(entry, offset, len) => {
-                bytes.resize(*len, 0);
-                open(*entry)?.read_exact_at(&mut bytes, *offset)?;
+/// Reads blocks; keeps the file open that it read last, of which the next block often is.
+pub(super) struct Blocks<'a> {
+    tree: &'a Tree,
+    block_size: usize,
+    open: Option<(usize, File)>,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) const fn of(tree: &'a Tree, block_size: usize) -> Self {
+        Self {
+            tree,
+            block_size,
+            open: None,
+        }
+    }
+
+    pub(super) fn read(&mut self, block: &Block) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(self.block_size);
+        match block {
+            Block::Of(entry, offset, len) => {
+                let mut file = match self.open.take() {
+                    Some((open, file)) if open == *entry => file,
+                    _ => self.tree.open(*entry)?,
+                };
+                file.seek(io::SeekFrom::Start(*offset))?;
+                (&file).take(*len as u64).read_to_end(&mut bytes)?;
+                self.open = Some((*entry, file));
             }
-            Self::Small(entries) => {
+            Block::Small(entries) => {
                 for entry in entries {
-                    let room = block_size.saturating_sub(bytes.len()) as u64;
-                    open(*entry)?.take(room).read_to_end(&mut bytes)?;
+                    let room = self.block_size.saturating_sub(bytes.len()) as u64;
+                    self.tree.open(*entry)?.take(room).read_to_end(&mut bytes)?;
                 }
             }
         }

@@ -16,7 +16,6 @@ use super::WHAT;
 use crate::build::error::BuildError;
 use crate::build::tree::Tree;
 use crate::limits::BLOCK_BYTES_MAX;
-use crate::regular;
 
 /// Bytes of content that a thread takes at once, if files allow it.
 const BATCH_BYTES: u64 = 4 * 1024 * 1024;
@@ -157,12 +156,15 @@ impl<'a> Contents<'a> {
         let Some(entry) = self.tree.entries.get(part.entry) else {
             return Ok(());
         };
-        let full = self.tree.root.join(&entry.path);
-        let source = regular::open(&full).map_err(BuildError::io("open", &full))?;
+        let named = |op, error| BuildError::io(op, &self.tree.root.join(&entry.path))(error);
+        let source = self
+            .tree
+            .open(part.entry)
+            .map_err(|error| named("open", error))?;
         match decoder.holds(part, &source) {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.tree.differs(&entry.path, "has another content")),
-            Err(error) => Err(BuildError::io("read back", &full)(error)),
+            Err(error) => Err(named("read back", error)),
         }
     }
 }

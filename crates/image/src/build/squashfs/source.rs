@@ -3,7 +3,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::build::stop::Stop;
-use crate::regular;
+use crate::build::tree::open;
 
 /// A file of the tree, open only while it is read: a tree may have more files than a process may
 /// have open.
@@ -39,7 +39,7 @@ impl Read for Source {
         };
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(regular::open(&self.path).map_err(named)?),
+            none => none.insert(open(&self.path).map_err(named)?),
         };
         let had = file.read(buffer).map_err(named)?;
         if had == 0 {

@@ -8,7 +8,7 @@ use backhand::compression::{CompressionAction, Compressor, DefaultCompressor};
 use backhand::kind::Kind as Format;
 use backhand::{BackhandError, FilesystemCompressor, FilesystemWriter, NodeHeader, SuperBlock};
 
-use super::ahead::{Block, Forecast};
+use super::ahead::{Block, Blocks, Forecast};
 use super::read_back::read_back;
 use super::write::{encode, write};
 use crate::build::tree::{Kind, Tree};
@@ -126,10 +126,11 @@ fn every_block_is_foreseen_in_the_order_in_which_it_is_compressed() {
         }
         writer.write(&mut tempfile::tempfile().unwrap()).unwrap();
         let mut asked = ASKED.take().into_iter();
+        let mut blocks = Blocks::of(&tree, BLOCK);
         let mut groups = 0;
         for block in Forecast::of(&tree, BLOCK) {
             groups += usize::from(matches!(block, Block::Small(_)));
-            let bytes = block.read(&tree, BLOCK).unwrap();
+            let bytes = blocks.read(&block).unwrap();
             if matches!(block, Block::Of(..)) && bytes.iter().all(|byte| *byte == 0) {
                 continue;
             }

@@ -5,6 +5,7 @@
 //! `.ci/run` only calls it. It installs nothing that is already there, and writes nothing outside
 //! the target directory but the Debian packages that [`setup`] names.
 
+pub mod bench;
 pub mod ci;
 pub mod command;
 pub mod deny;

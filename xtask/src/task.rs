@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "help goes to standard output")]
 
 use crate::{
-    ci, deny,
+    bench, ci, deny,
     error::{Result, XtaskError},
     parts,
     repo::Repo,
@@ -19,6 +19,10 @@ pub enum Task {
     Ci(Vec<String>),
     /// Run the tests, with the arguments for `cargo test`.
     Test(Vec<String>),
+    /// Run the bench named first, with the options after it, or all of them.
+    Bench(Vec<String>),
+    /// Make a serial line to play with, with the options of `line`.
+    Line(Vec<String>),
     /// Build for bare targets.
     Targets,
     /// Check the rules that no compiler checks.
@@ -36,6 +40,9 @@ cargo xtask TASK
 
   ci [STEP…]    all that a change must pass, or only these steps
   test [ARGS…]  fetch what the tests need, then cargo test ARGS (default: --workspace)
+  bench [NAME [--OPTION VALUE…]]
+                measure, beside peers; docs/performance.md explains the tables
+  line [ARGS…]  a serial line between two terminals, by hand; see line --help
   targets       build the no_std halves for riscv64 and wasm32
   tidy          check the rules that no compiler checks
   deny          check licences, sources and duplicates of dependencies
@@ -61,6 +68,8 @@ impl Task {
         let task = match name.as_str() {
             "ci" => return Ok(Self::Ci(rest)),
             "test" => return Ok(Self::Test(rest)),
+            "bench" => return Ok(Self::Bench(rest)),
+            "line" => return Ok(Self::Line(rest)),
             "help" | "--help" | "-h" => Self::Help,
             "targets" => Self::Targets,
             "tidy" => Self::Tidy,
@@ -92,10 +101,20 @@ impl Task {
                 for step in ci::STEPS {
                     println!("  {:<13} {}", step.name, step.summary);
                 }
+                println!("\nbenches:");
+                for bench in bench::BENCHES {
+                    println!("  {:<13} {}", bench.name, bench.summary);
+                }
                 Ok(())
             }
             Self::Ci(steps) => ci::run(repo, &steps),
             Self::Test(args) => test::run(repo, &args),
+            Self::Bench(args) => bench::run(repo, &args),
+            Self::Line(args) => repo
+                .cargo("run")
+                .args(["--quiet", "--release", "-p", "line", "--"])
+                .args(args)
+                .run(),
             Self::Targets => targets::build(repo),
             Self::Tidy => tidy::run(repo),
             Self::Deny => deny::check(repo),

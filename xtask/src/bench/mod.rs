@@ -1,0 +1,19 @@
+//! Benches: how fast, how large, beside what others do with the same work at the same time.
+//!
+//! `docs/performance.md` says what the tables mean, and how to repeat them.
+
+mod emulator;
+mod folder;
+mod line;
+mod machine;
+mod median;
+mod memory;
+mod options;
+mod players;
+mod process;
+mod programs;
+mod selection;
+mod socket;
+mod table;
+
+pub use selection::{BENCHES, Bench, run};

@@ -130,6 +130,21 @@ impl Plan {
         self.planned.len()
     }
 
+    /// Blocks of which the device has said whether it needs them.
+    pub(super) fn blocks_known(&self) -> u32 {
+        let known = |(segment, answered): (u8, &Answered)| {
+            let pages = match answered.whole {
+                true => u32::from(self.map.page_count(segment)),
+                false => answered.pages,
+            };
+            let pages = u16::try_from(pages).unwrap_or(u16::MAX);
+            let blocks = (0..pages).map(|page| self.map.page_blocks(segment, page));
+            blocks.fold(0, u32::saturating_add)
+        };
+        let answered = (0..=u8::MAX).zip(&self.answered);
+        answered.map(known).fold(0, u32::saturating_add)
+    }
+
     pub(super) const fn blocks_sent(&self) -> u32 {
         self.sent_blocks
     }

@@ -16,6 +16,8 @@ pub struct Progress {
     pub received_bytes: u64,
     /// Blocks of the image.
     pub blocks_total: u32,
+    /// Blocks of which the device has said, in the newest session, whether it needs them.
+    pub blocks_known: u32,
     /// Blocks that the device asked for so far.
     pub blocks_needed: u32,
     /// Blocks that arrived.
@@ -25,6 +27,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Blocks that need not be sent, because the device had them before; as far as it has said.
+    pub const fn blocks_skipped(&self) -> u32 {
+        self.blocks_known.saturating_sub(self.blocks_needed)
+    }
+
     /// Adds what a session's frames cost.
     pub(super) fn add_channel(&mut self, channel: &Channel) {
         self.wire_bytes = self.wire_bytes.saturating_add(channel.wire_bytes());
@@ -46,6 +53,7 @@ impl Progress {
         if let Some(plan) = &job.plan {
             self.payload_bytes = self.payload_bytes.saturating_add(plan.payload_bytes());
             self.blocks_total = plan.map().block_count();
+            self.blocks_known = plan.blocks_known();
             self.blocks_needed = self.blocks_needed.saturating_add(plan.blocks_needed());
             self.blocks_sent = self.blocks_sent.saturating_add(plan.blocks_sent());
         }

@@ -153,13 +153,13 @@ fn facts(manifest: &Manifest, cost: &Cost, elapsed: Duration) -> Value {
         "damaged_frames": cost.damaged_frames,
         "blocks_total": cost.blocks_total,
         "blocks_sent": cost.blocks_sent,
-        "blocks_skipped": cost.blocks_total.saturating_sub(cost.blocks_needed),
+        "blocks_skipped": cost.blocks_skipped(),
         "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
     })
 }
 
 fn cost_line(cost: &Cost, elapsed: Duration) -> String {
-    let there = cost.blocks_total.saturating_sub(cost.blocks_needed);
+    let there = cost.blocks_skipped();
     let seconds = elapsed.as_secs_f64();
     let (sent, total) = (cost.blocks_sent, cost.blocks_total);
     let had = match there {
@@ -184,6 +184,7 @@ mod tests {
             payload_bytes: 3 * 65_536,
             retransmitted_bytes: 1_536,
             blocks_total: 10,
+            blocks_known: 10,
             blocks_needed: 3,
             blocks_sent: 3,
             ..Cost::default()

@@ -90,6 +90,8 @@ fn what_was_sent_before_a_session_was_lost_is_counted_once() {
     }
     let progress = bench.host.progress();
     assert_eq!((progress.blocks_needed, progress.blocks_sent), (5, 5));
+    // What was sent in the first session counts as sent, and not as there before.
+    assert_eq!(progress.blocks_skipped(), 3);
     bench.say(&installed(&image));
     assert_eq!(bench.events.last(), Some(&Event::Finished));
     assert_eq!(bench.host.progress().blocks_needed, 5);

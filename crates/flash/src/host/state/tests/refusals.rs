@@ -25,6 +25,8 @@ fn a_rejection_ends_the_job_and_the_device_is_told() {
     assert_eq!(bench.failure(), &failure);
     let reason = AbortReason::Failed;
     assert_eq!(bench.messages.last(), Some(&FromHost::Abort { reason }));
+    // It said of no block that it has it.
+    assert_eq!(bench.host.progress().blocks_skipped(), 0);
 }
 
 #[test]

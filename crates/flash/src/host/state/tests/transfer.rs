@@ -50,7 +50,9 @@ fn a_transfer_sends_what_is_needed_and_nothing_else() {
     };
     assert_eq!(bench.objects, [(page.number(), 0, vec![1; 96])]);
 
+    assert_eq!(bench.host.progress().blocks_skipped(), 0);
     bench.say(&need(0, 0b0001_0110));
+    assert_eq!(bench.host.progress().blocks_skipped(), 2);
     bench.say(&need(1, 0b0000_0100));
     while bench.serve(&image) > 0 {
         bench.pump();
@@ -76,6 +78,7 @@ fn a_transfer_sends_what_is_needed_and_nothing_else() {
     let progress = bench.host.progress();
     assert_eq!(progress.payload_bytes, 3 * 4_096 + 2_048);
     assert_eq!((progress.blocks_total, progress.blocks_needed), (8, 4));
+    assert_eq!(progress.blocks_skipped(), 4);
     assert_eq!((progress.blocks_sent, progress.retransmitted_bytes), (4, 0));
 
     bench.say(&need(0, 0b0000_0010));

@@ -42,6 +42,13 @@ pub(crate) fn run(args: &InfoArgs, ui: &mut Ui) -> Ran {
     Ok(Outcome::new("").data(facts(&info)))
 }
 
+/// Most keys that a device can name: `docs/provisioning/protocol.md`, "Messages".
+const KEYS_MAX: usize = 8;
+
+const fn may_trust_more(info: &DeviceInfo) -> bool {
+    info.keys.len() >= KEYS_MAX
+}
+
 fn rows(info: &DeviceInfo) -> Vec<(&'static str, String)> {
     let none = || "-".to_owned();
     let or_none = |text: &str| if text.is_empty() { none() } else { text.into() };
@@ -68,6 +75,10 @@ fn rows(info: &DeviceInfo) -> Vec<(&'static str, String)> {
         ("layout", or_none(&info.layout)),
     ];
     rows.extend(info.keys.iter().map(|key| ("trusts", key.clone())));
+    if may_trust_more(info) {
+        let text = format!("perhaps more: a device names {KEYS_MAX} keys at most");
+        rows.push(("trusts", text));
+    }
     rows
 }
 
@@ -84,6 +95,7 @@ fn facts(info: &DeviceInfo) -> Value {
         "capacity_bytes": info.capacity,
         "layout": info.layout,
         "keys": info.keys,
+        "keys_may_be_more": may_trust_more(info),
     })
 }
 
@@ -93,9 +105,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn what_a_device_has_is_told_a_line_each() {
-        let info = DeviceInfo {
+    fn info() -> DeviceInfo {
+        DeviceInfo {
             agent: "flashd 0.1.0".into(),
             board: String::new(),
             profile: Profile::Release,
@@ -106,7 +117,26 @@ mod tests {
             capacity: 1 << 30,
             layout: "file".into(),
             keys: vec!["ab".into(), "cd".into()],
+        }
+    }
+
+    #[test]
+    fn a_device_that_cannot_name_all_its_keys_is_not_taken_to_have() {
+        let mut info = DeviceInfo {
+            keys: vec!["ab".into(); KEYS_MAX - 1],
+            ..info()
         };
+        let last = |info: &DeviceInfo| rows(info).pop().unwrap().1;
+        assert_eq!(last(&info), "ab");
+        assert_eq!(facts(&info)["keys_may_be_more"], false);
+        info.keys.push("cd".into());
+        assert!(last(&info).starts_with("perhaps more"), "{}", last(&info));
+        assert_eq!(facts(&info)["keys_may_be_more"], true);
+    }
+
+    #[test]
+    fn what_a_device_has_is_told_a_line_each() {
+        let info = info();
         let told: Vec<String> = rows(&info)
             .into_iter()
             .map(|(name, value)| format!("{name}: {value}"))

@@ -1,5 +1,6 @@
 //! `nx flash`: writes images to devices.
 
+mod console;
 mod device_port;
 mod events;
 pub(crate) mod in_process;

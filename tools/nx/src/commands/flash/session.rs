@@ -13,6 +13,7 @@ use nx_flash::wire::BusyPhase;
 use nx_image::PublicKey;
 use nx_transport::{Clock, Transport as _};
 
+use super::console::Console;
 use super::device_port::DevicePort;
 use super::events::EventStream;
 use super::lasting::{Lasting, News};
@@ -93,6 +94,9 @@ pub(crate) fn run(
     }
     .drive(&mut machine, &mut shell, recorder.as_mut());
     shell.bars.clear();
+    if let Some(rest) = shell.seen.console.rest() {
+        shell.ui.note(rest);
+    }
     let seen = std::mem::take(&mut shell.seen);
     let captured = recorder.map_or(Ok(()), |recorder| recorder.finish().map(drop));
     let told = events.finish();
@@ -179,6 +183,7 @@ struct Seen {
     answer: Option<Event>,
     board: String,
     connected: bool,
+    console: Console,
     /// The link closed since the device named the session.
     link_closed: bool,
     reconnects: u32,
@@ -247,7 +252,7 @@ impl Shell<Host> for HostShell<'_> {
                 }
             }
             Event::Busy { phase, done, total } => self.bars.busy(self.ui, phase, done, total),
-            Event::Console(line) => {
+            Event::Console(line) if self.seen.console.shows(at) => {
                 let ui = &mut *self.ui;
                 self.bars.aside(|| ui.device(&line));
             }
@@ -256,7 +261,7 @@ impl Shell<Host> for HostShell<'_> {
             | Event::Verified { .. }
             | Event::Info(_)
             | Event::Rebooting(_) => self.seen.answer = Some(event),
-            Event::Accepted | Event::Finished => {}
+            Event::Console(_) | Event::Accepted | Event::Finished => {}
         }
     }
 

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// Lines that may come at once.
 const AT_ONCE: u32 = 10;
-/// Time after which one more may come.
-const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Decides which lines of a device's console a person is shown: all that a device says now and
 /// then, and of a flood its beginning and a line each second. The events have every line.
@@ -31,8 +29,8 @@ impl Default for Console {
 impl Console {
     /// Whether a line that comes at this time is shown.
     pub(super) fn shows(&mut self, now: Duration) -> bool {
-        let waited = now.saturating_sub(self.since);
-        let earned = waited.as_secs() / LINE_EVERY.as_secs();
+        // One more for each second.
+        let earned = now.saturating_sub(self.since).as_secs();
         if earned > 0 {
             self.room = u32::try_from(earned)
                 .unwrap_or(AT_ONCE)
@@ -71,7 +69,8 @@ mod tests {
 
     /// How many of the lines that come every so many milliseconds are shown.
     fn shown(console: &mut Console, every_ms: u64, lines: u64) -> usize {
-        let times = (0..lines).map(|line| Duration::from_millis(line * every_ms));
+        let times = (0..lines).map(|line| line.saturating_mul(every_ms));
+        let times = times.map(Duration::from_millis);
         times.filter(|at| console.shows(*at)).count()
     }
 

@@ -239,9 +239,13 @@ impl Shell<Host> for HostShell<'_> {
                 self.seen.connected = true;
                 self.seen.link_closed = false;
             }
-            // Of a link that closed it is known already.
-            Event::SessionLost if self.seen.link_closed => {}
             Event::SessionLost => {
+                // The next session plans anew.
+                self.seen.kept.clear();
+                // Of a link that closed it is known already.
+                if self.seen.link_closed {
+                    return;
+                }
                 let note = "the device started again, or another host came: going on";
                 let ui = &mut *self.ui;
                 self.bars.aside(|| ui.note(note));
@@ -339,5 +343,36 @@ impl Bars {
         if let Some((_, progress)) = self.drawn.take() {
             progress.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_is_kept_in_a_session_and_in_the_next_is_kept_once() {
+        let (mut ui, mut events) = (Ui::stdio(false), EventStream::open(None).unwrap());
+        let clock = Clock::monotonic();
+        let mut shell = HostShell {
+            source: None,
+            ui: &mut ui,
+            events: &mut events,
+            bars: Bars::default(),
+            started: clock.now(),
+            told_at: clock.now(),
+            clock,
+            seen: Seen::default(),
+        };
+        let host = Host::new(HostConfig::new(1, Job::Info));
+        let planned = |segment, kept| Event::Planned { segment, kept };
+        for link_closed in [false, true] {
+            shell.seen.link_closed = link_closed;
+            shell.event(planned(0, false), &host);
+            shell.event(planned(3, true), &host);
+            shell.event(Event::SessionLost, &host);
+        }
+        shell.event(planned(3, true), &host);
+        assert_eq!(shell.seen.kept, [3]);
     }
 }

@@ -150,10 +150,12 @@ pub enum Failure {
         /// For this long, in milliseconds.
         millis: u64,
     },
-    /// Bytes came back, and never a frame.
+    /// Bytes came back, and never a frame of a device.
     NotADevice {
         /// How many, at least.
         bytes: u64,
+        /// Among them what the host itself had sent.
+        echo: bool,
     },
     /// The device was there, and made no progress any more.
     Stalled {

@@ -68,7 +68,10 @@ impl Host {
         let millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let failure = match (&self.state, self.received_bytes) {
             (State::Calling(_), 0) => Failure::Silent { millis },
-            (State::Calling(_), bytes) if !self.frames_seen => Failure::NotADevice { bytes },
+            (State::Calling(_), bytes) if !self.frames_seen => Failure::NotADevice {
+                bytes,
+                echo: self.echo_seen,
+            },
             _ => Failure::Stalled { millis },
         };
         // Nobody listens: there is nobody to part from.

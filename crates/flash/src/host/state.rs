@@ -12,7 +12,7 @@ use crate::host::progress::Progress;
 use crate::machine::{Machine, RequestId};
 use crate::session::{Channel, Handled, Incoming, Intake};
 use crate::time::Instant;
-use crate::wire::{AbortReason, Busy, Frame, FromDevice, Kind};
+use crate::wire::{AbortReason, Busy, Frame, FromDevice, Hello, Kind};
 
 /// Where the host is.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct Host {
     /// The device's boot, once it is known.
     pub(super) boot: Option<u32>,
     pub(super) frames_seen: bool,
+    /// What this host sent came back.
+    pub(super) echo_seen: bool,
     /// Of sessions that are over.
     pub(super) past: Progress,
     pub(super) received_bytes: u64,
@@ -73,6 +75,7 @@ impl Host {
             session_since: Instant::ZERO,
             boot: None,
             frames_seen: false,
+            echo_seen: false,
             past: Progress::default(),
             received_bytes: 0,
             damaged_frames: 0,
@@ -120,8 +123,12 @@ impl Host {
     fn incoming(&mut self, incoming: Incoming<'_>, now: Instant) {
         match incoming {
             Incoming::Frame(frame) => {
-                // A terminal sends back what it gets: that is no device.
-                self.frames_seen |= frame.kind != Kind::Hello.number();
+                // A terminal sends back what it gets, and so does a plug that joins the wires:
+                // that is no device.
+                let is_hello = frame.kind == Kind::Hello.number();
+                self.frames_seen |= !is_hello;
+                self.echo_seen |= is_hello
+                    && Hello::parse(frame.payload).is_ok_and(|hello| hello.nonce == self.nonce);
                 self.frame(&frame, now);
             }
             Incoming::OtherVersion(version) => {

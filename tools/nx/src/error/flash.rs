@@ -114,11 +114,21 @@ pub(crate) fn failed(failure: &Failure) -> NxError {
             format!("nothing answered for {} s", seconds(*millis)),
         )
         .hint("whether flashd runs on the device, and on this port"),
-        F::NotADevice { bytes } => NxError::new(
-            Reason::DeviceNotFlashd,
-            format!("{bytes} bytes came, and no flashd answered: something else is on the line"),
-        )
-        .hint("whether flashd runs on the device, on this port and at this speed"),
+        F::NotADevice { bytes, echo } => {
+            let came = format!("{bytes} bytes came, and no flashd answered");
+            let (what, hint) = if *echo {
+                (
+                    "something else is on the line, and it echoes what is sent",
+                    "whether flashd runs on the device, and not a login, and whether wires are joined",
+                )
+            } else {
+                (
+                    "something else is on the line",
+                    "whether flashd runs on the device, on this port and at this speed",
+                )
+            };
+            NxError::new(Reason::DeviceNotFlashd, format!("{came}: {what}")).hint(hint)
+        }
         F::Stalled { millis } => NxError::new(
             Reason::DeviceStalled,
             format!("the device made no progress for {} s", seconds(*millis)),
@@ -278,7 +288,11 @@ mod tests {
         let silent = failed(&Failure::Silent { millis: 30_001 });
         assert_eq!(silent.message(), "nothing answered for 31 s");
         assert_eq!(silent.reason(), Reason::DeviceSilent);
-        let other = failed(&Failure::NotADevice { bytes: 12 });
-        assert_eq!(other.reason(), Reason::DeviceNotFlashd);
+        let other = |echo| failed(&Failure::NotADevice { bytes: 12, echo });
+        assert_eq!(other(false).reason(), Reason::DeviceNotFlashd);
+        let text = "12 bytes came, and no flashd answered: something else is on the line";
+        assert_eq!(other(false).message(), text);
+        let echo = format!("{text}, and it echoes what is sent");
+        assert_eq!(other(true).message(), echo);
     }
 }

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::bench::{Bench, NONCE, SESSION, info};
-use crate::host::{Event, Failure, Job};
+use crate::host::{Event, Failure, Host, HostConfig, Job};
+use crate::limits::GIVE_UP_AFTER;
 use crate::machine::Machine as _;
 use crate::wire::{FromDevice, RejectCode};
 
@@ -40,7 +41,8 @@ fn a_line_that_carries_other_things_is_told_from_silence() {
         bench.note();
         bench.wait(Duration::from_secs(1));
     }
-    assert!(matches!(bench.failure(), Failure::NotADevice { bytes } if *bytes >= 12 * 29));
+    let failure = bench.failure();
+    assert!(matches!(failure, Failure::NotADevice { bytes, echo: false } if *bytes >= 12 * 29));
     assert!(
         bench.saw(&Event::Console("login:".into())),
         "{:?}",
@@ -58,7 +60,28 @@ fn an_echo_is_no_device() {
         bench.note();
         bench.wait(Duration::from_secs(1));
     }
-    assert!(matches!(bench.failure(), Failure::NotADevice { .. }));
+    let failure = bench.failure();
+    assert!(
+        matches!(failure, Failure::NotADevice { echo: true, .. }),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn another_host_is_no_device_and_no_echo() {
+    let mut bench = Bench::new(Job::Info);
+    bench.hellos();
+    let mut others = Bench::new(Job::Info);
+    others.host = Host::new(HostConfig::new(NONCE + 1, Job::Info));
+    for hello in others.frames() {
+        bench.host.handle_input(&hello, bench.now);
+    }
+    bench.wait(GIVE_UP_AFTER);
+    let failure = bench.failure();
+    assert!(
+        matches!(failure, Failure::NotADevice { echo: false, .. }),
+        "{failure:?}"
+    );
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn an_interrupted_transfer_goes_on_whatever_the_chunk(
     #[values(Link::Loopback, Link::Unix, Link::Tcp, Link::Serial)] link: Link,
     #[values(1_024, 65_536)] second_chunk: u32,
 ) {
-    let image = TestImage::of(400_000, 3);
+    // More than the window, so that no link can take all of it before the host looks up.
+    let image = TestImage::of(3_000_000, 3);
     let store = MemoryStore::new();
     let first = Rig::over(link)
         .chunk_bytes(4_096)

@@ -52,6 +52,26 @@ fn every_periodic_loss_is_survived(
     }
 }
 
+/// How many frames an offer takes, and which, decides what a fixed period hits.
+#[rstest]
+fn every_periodic_loss_is_survived_whatever_the_size_of_the_frames(
+    #[values(64, 128, 192, 256, 320, 512)] chunk_bytes: u32,
+    #[values("rate=2880", "rate=92160")] line: &str,
+) {
+    let image = TestImage::of(9_000, 1);
+    for n in 2..=12 {
+        for phase in 0..n {
+            let faults = format!("drop_every={n}&phase={phase}");
+            let (outcome, _) = Rig::over(Link::Loopback)
+                .with(&faults)
+                .slow(line)
+                .chunk_bytes(chunk_bytes)
+                .send(&image);
+            assert!(outcome.is_installed(), "{faults}: {outcome:#?}");
+        }
+    }
+}
+
 #[test]
 fn every_registered_scheme_is_in_the_matrix() {
     let mut tested: Vec<&str> = Link::ALL.iter().map(|link| link.scheme()).collect();

@@ -53,7 +53,7 @@ impl Device {
         }
         if purpose == Purpose::Begin {
             self.begun(outcome == Outcome::Began { resumed: true }, now);
-            return Ok(());
+            return self.ask_early();
         }
         let Session { channel, stage, .. } = session;
         match (purpose, stage) {
@@ -66,13 +66,13 @@ impl Device {
                     _ => None,
                 };
                 transfer.prove(number, page, channel, &mut self.desk)?;
-                transfer.go_on(channel, &mut self.desk);
+                transfer.go_on(&mut self.desk);
             }
             (Purpose::Written(number), Stage::Transfer(transfer)) => {
                 transfer.written(number, now, &mut self.desk);
                 let (received, durable) = (transfer.received, transfer.durable);
                 channel.set_grant(transfer.window_bytes, received, durable);
-                transfer.go_on(channel, &mut self.desk);
+                transfer.go_on(&mut self.desk);
             }
             (Purpose::Synced(received), Stage::Transfer(transfer)) => {
                 transfer.synced(received);

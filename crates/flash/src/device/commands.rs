@@ -48,6 +48,8 @@ impl Device {
                     transfer.abandon(&mut self.desk);
                 }
                 session.busy_at = None;
+                session.asked_early.clear();
+                session.has_refused = false;
                 *stage = Stage::Offered {
                     flags,
                     incoming: Incoming::with_len(len),
@@ -59,13 +61,16 @@ impl Device {
                     return state("WRITE while the image is being installed");
                 }
                 if transfer.asked.len() >= ASKED_MAX {
-                    let detail = format!("more than {ASKED_MAX} segments asked for at once");
-                    return Err((RejectCode::Limit, detail));
+                    return Err(too_many_asked());
                 }
-                let found = transfer.offer.manifest.segment(&segment);
-                let index = found.and_then(|(index, _)| u8::try_from(index).ok());
-                let unknown = || (RejectCode::Address, format!("no segment {segment}"));
-                transfer.ask(index.ok_or_else(unknown)?);
+                transfer.ask_for(&segment)
+            }
+            // It saves a round trip to ask before the offer is accepted.
+            (FromHost::Write { segment }, Stage::Offered { .. } | Stage::Beginning(_)) => {
+                if session.asked_early.len() >= ASKED_MAX {
+                    return Err(too_many_asked());
+                }
+                session.asked_early.push(segment);
                 Ok(())
             }
             (FromHost::Done { manifest }, Stage::Transfer(transfer)) => {
@@ -76,9 +81,12 @@ impl Device {
                 if transfer.surveyed < transfer.map.segment_count() {
                     return state("DONE before WRITE was answered for every segment");
                 }
-                transfer.done(&mut session.channel, &mut self.desk);
+                transfer.data_at = now;
+                transfer.done(&mut self.desk);
                 Ok(())
             }
+            // It was under way when the offer was refused.
+            (FromHost::Write { .. }, Stage::Idle) if session.has_refused => Ok(()),
             (FromHost::Write { .. } | FromHost::Done { .. }, _) => state("no manifest is accepted"),
             (FromHost::Verify, Stage::Idle) => {
                 let nothing = || (RejectCode::NothingInstalled, String::new());
@@ -105,6 +113,21 @@ impl Device {
                 Ok(())
             }
         }
+    }
+
+    /// What was asked before the offer was accepted is asked now.
+    pub(super) fn ask_early(&mut self) -> Result<(), Refused> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let Stage::Transfer(transfer) = &mut session.stage else {
+            return Ok(());
+        };
+        for segment in core::mem::take(&mut session.asked_early) {
+            transfer.ask_for(&segment)?;
+        }
+        transfer.pump(&mut session.channel, &mut self.desk);
+        Ok(())
     }
 
     /// The host's farewell is acknowledged before the session is forgotten.
@@ -139,4 +162,9 @@ fn info(config: &DeviceConfig, status: &StoreStatus) -> DeviceInfo {
             .map(|key| key.fingerprint().to_string())
             .collect(),
     }
+}
+
+fn too_many_asked() -> Refused {
+    let detail = format!("more than {ASKED_MAX} segments asked for at once");
+    (RejectCode::Limit, detail)
 }

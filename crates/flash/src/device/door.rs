@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::device::desk::Purpose;
 use crate::device::event::Event;
 use crate::device::request::Request;
-use crate::device::session::{Reboot, Session, Stage};
+use crate::device::session::{Reboot, Session, Stage, Welcomed};
 use crate::device::state::Device;
 use crate::limits::SLICE_BYTES_MAX;
 use crate::session::Channel;
@@ -64,6 +64,9 @@ impl Device {
             last_heard: now,
             stage: Stage::Idle,
             reboot: None,
+            welcomed: None,
+            has_refused: false,
+            asked_early: Vec::new(),
             busy_at: None,
         });
         self.welcome_due = true;
@@ -110,12 +113,16 @@ impl Device {
     }
 
     /// What belongs to no session: welcomes and refusals.
-    pub(super) fn transmit_aside(&mut self, out: &mut Vec<u8>) -> Option<usize> {
+    pub(super) fn transmit_aside(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<usize> {
         let mut payload = Vec::new();
-        let welcome = self.session.as_ref().filter(|_| self.welcome_due);
-        let kind = match welcome.map(|session| &session.welcome) {
-            Some(welcome) => {
-                welcome.emit(&mut payload);
+        let kind = match self.session.as_mut().filter(|_| self.welcome_due) {
+            Some(session) => {
+                session.welcome.emit(&mut payload);
+                session.welcomed = Some(match session.welcomed {
+                    None => Welcomed::Once(now),
+                    Some(Welcomed::Heard) => Welcomed::Heard,
+                    Some(_) => Welcomed::Again,
+                });
                 self.welcome_due = false;
                 Kind::Welcome
             }

@@ -2,6 +2,7 @@
 
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use nx_image::manifest::{Manifest, Role};
 
@@ -13,6 +14,7 @@ use crate::device::request::{Area, Outcome, Request};
 use crate::device::transfer::{Transfer, say};
 use crate::limits::REPAIR_ROUNDS_MAX;
 use crate::session::Channel;
+use crate::time::Instant;
 use crate::wire::{Busy, BusyPhase, FromDevice, RejectCode};
 
 /// Blocks asked for again in one go, so that the answers stay few.
@@ -57,6 +59,10 @@ enum Step {
     Install,
 }
 
+/// Time without data after which a host that said `DONE` is asked for what is missing. It
+/// repeats what is lost long before.
+const ASK_AFTER: Duration = Duration::from_secs(5);
+
 /// What [`Transfer::finished`] came to.
 pub(super) enum Finished {
     /// There is more to do.
@@ -88,7 +94,7 @@ impl Finish {
 
 impl Transfer {
     /// The host says that it sent everything.
-    pub(super) fn done(&mut self, channel: &mut Channel, desk: &mut Desk) {
+    pub(super) fn done(&mut self, desk: &mut Desk) {
         if self.finish.is_some() {
             return;
         }
@@ -96,11 +102,12 @@ impl Transfer {
         if self.done_waits {
             return;
         }
-        let missing = self.missing(REPAIR_BLOCKS_MAX);
-        if !missing.is_empty() {
-            self.need_again(&missing, channel);
+        if !self.missing(1).is_empty() {
+            // It is under way, and goes out again until it arrives.
+            self.done_held = true;
             return;
         }
+        self.done_held = false;
         let present = self.present.len().saturating_add(self.kept_blocks());
         let unchanged = self.same_as_installed && present == self.map.block_count();
         self.finish = Some(Finish {
@@ -117,10 +124,22 @@ impl Transfer {
     }
 
     /// What `DONE` has to wait for may be over now.
-    pub(super) fn go_on(&mut self, channel: &mut Channel, desk: &mut Desk) {
-        if self.done_waits && !self.is_taking_in() {
-            self.done(channel, desk);
+    pub(super) fn go_on(&mut self, desk: &mut Desk) {
+        if (self.done_waits || self.done_held) && !self.is_taking_in() {
+            self.done(desk);
         }
+    }
+
+    /// When a host that said `DONE` and sends nothing more is asked for what is missing.
+    pub(super) fn ask_at(&self) -> Option<Instant> {
+        self.done_held.then(|| self.data_at.after(ASK_AFTER))
+    }
+
+    /// Asks for what is missing still, after `DONE`.
+    pub(super) fn ask_for_missing(&mut self, channel: &mut Channel) {
+        self.done_held = false;
+        let missing = self.missing(REPAIR_BLOCKS_MAX);
+        self.need_again(&missing, channel);
     }
 
     /// Asks whether the next gap of the installed image is zero; returns whether there is one.

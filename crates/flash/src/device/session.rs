@@ -1,6 +1,8 @@
 //! A session: what it is at, and how far.
 
 use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::device::config::DeviceConfig;
 use crate::device::desk::{Desk, Purpose};
@@ -39,7 +41,24 @@ pub(super) struct Session {
     pub(super) last_heard: Instant,
     pub(super) stage: Stage,
     pub(super) reboot: Option<Reboot>,
+    /// When the welcome went out, until the host has answered it.
+    pub(super) welcomed: Option<Welcomed>,
+    /// The offer was refused: what the host asked on the way is not looked at.
+    pub(super) has_refused: bool,
+    /// Segments that the host asked about before its offer was accepted.
+    pub(super) asked_early: Vec<String>,
     pub(super) busy_at: Option<Instant>,
+}
+
+/// What became of a welcome.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Welcomed {
+    /// It went out once, then.
+    Once(Instant),
+    /// More than once: nothing tells which of them is answered.
+    Again,
+    /// The host has answered.
+    Heard,
 }
 
 /// A restart that was asked for.
@@ -79,7 +98,10 @@ impl Session {
                 }
                 taken
             }
-            (Stage::Transfer(transfer), false) => transfer.data(frame.payload, channel, desk)?,
+            (Stage::Transfer(transfer), false) => {
+                transfer.data_at = now;
+                transfer.data(frame.payload, channel, desk)?
+            }
             // Slices that were had before; what is new is not wanted now.
             (Stage::Beginning(_), true) => true,
             _ => false,

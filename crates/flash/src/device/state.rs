@@ -8,7 +8,7 @@ use crate::device::desk::{Desk, Purpose};
 use crate::device::event::Event;
 use crate::device::offer::Refused;
 use crate::device::request::{Outcome, Request, StoreStatus};
-use crate::device::session::{Session, Stage};
+use crate::device::session::{Session, Stage, Welcomed};
 use crate::device::transfer::say;
 use crate::limits::{BUSY_EVERY, MESSAGES_IN_FLIGHT_MAX};
 use crate::machine::{Machine, RequestId};
@@ -37,6 +37,9 @@ pub struct Device {
     /// The acknowledgement of a farewell.
     pub(super) last_words: Vec<u8>,
 }
+
+/// Bytes of a `WELCOME` and of the frame around its answer, at least.
+const WELCOME_BYTES: usize = 70;
 
 impl Device {
     /// A device that waits for a host. It begins by asking its storage what there is.
@@ -106,6 +109,10 @@ impl Device {
             return;
         };
         session.last_heard = now;
+        if let Some(Welcomed::Once(at)) = session.welcomed.replace(Welcomed::Heard) {
+            let bytes = frame.payload.len().saturating_add(WELCOME_BYTES);
+            session.channel.took(now.since(at), bytes);
+        }
         let result = match session.channel.handle_frame(frame, now) {
             Handled::Payload => {
                 session.payload(frame, &self.config, &self.status, &mut self.desk, now)
@@ -147,6 +154,7 @@ impl Device {
             transfer.abandon(&mut self.desk);
         }
         session.stage = Stage::Idle;
+        session.has_refused = true;
         session.busy_at = None;
         session.last_heard = now;
         if session.channel.queued() < ANSWERS_QUEUED_MAX {
@@ -182,10 +190,13 @@ impl Device {
         let Some(session) = &mut self.session else {
             return;
         };
-        if let Stage::Transfer(transfer) = &mut session.stage
-            && transfer.checkpoint_at().is_some_and(|at| at <= now)
-        {
-            transfer.checkpoint(&mut self.desk);
+        if let Stage::Transfer(transfer) = &mut session.stage {
+            if transfer.checkpoint_at().is_some_and(|at| at <= now) {
+                transfer.checkpoint(&mut self.desk);
+            }
+            if transfer.ask_at().is_some_and(|at| at <= now) {
+                transfer.ask_for_missing(&mut session.channel);
+            }
         }
         // A host has nothing to say while the device works.
         if session.busy().is_some() {
@@ -246,7 +257,7 @@ impl Machine for Device {
             out.append(&mut self.last_words);
             return Some(len);
         }
-        if let Some(len) = self.transmit_aside(out) {
+        if let Some(len) = self.transmit_aside(now, out) {
             return Some(len);
         }
         let session = self.session.as_mut()?;
@@ -258,7 +269,11 @@ impl Machine for Device {
                 return Some(session.channel.send_unnumbered(Kind::Busy, &payload, out));
             }
         }
-        session.channel.poll_control(now, out)
+        let len = session.channel.poll_control(now, out);
+        if len.is_none() {
+            session.channel.note_idle();
+        }
+        len
     }
 
     fn poll_request(&mut self) -> Option<(RequestId, Request)> {
@@ -273,9 +288,9 @@ impl Machine for Device {
         let Some(session) = &self.session else {
             return self.intake.poll_timeout();
         };
-        let checkpoint = match &session.stage {
-            Stage::Transfer(transfer) => transfer.checkpoint_at(),
-            _ => None,
+        let (checkpoint, ask) = match &session.stage {
+            Stage::Transfer(transfer) => (transfer.checkpoint_at(), transfer.ask_at()),
+            _ => (None, None),
         };
         let timers = [
             self.intake.poll_timeout(),
@@ -286,6 +301,7 @@ impl Machine for Device {
                 .filter(|reboot| reboot.told)
                 .map(|reboot| reboot.at),
             checkpoint,
+            ask,
             Some(session.last_heard.after(self.config.give_up_after)),
         ];
         timers.into_iter().flatten().min()

@@ -1,5 +1,6 @@
 //! The survey: which blocks of a segment does the device have?
 
+use alloc::format;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
@@ -57,8 +58,12 @@ impl Survey {
 
 impl Transfer {
     /// The host asks which blocks of a segment are needed.
-    pub(super) fn ask(&mut self, segment: u8) {
-        self.asked.push_back(segment);
+    pub(super) fn ask_for(&mut self, segment: &str) -> Result<(), Refused> {
+        let found = self.offer.manifest.segment(segment);
+        let index = found.and_then(|(index, _)| u8::try_from(index).ok());
+        let unknown = || (RejectCode::Address, format!("no segment {segment}"));
+        self.asked.push_back(index.ok_or_else(unknown)?);
+        Ok(())
     }
 
     /// Goes on with the survey where nothing is being waited for.

@@ -64,6 +64,10 @@ pub(super) struct Transfer {
     pub(super) proving: BTreeSet<u32>,
     /// `DONE` came, and is looked at once what is being taken in is on the medium.
     pub(super) done_waits: bool,
+    /// `DONE` came before all that was under way.
+    pub(super) done_held: bool,
+    /// When data came last.
+    pub(super) data_at: Instant,
     pub(super) finish: Option<Finish>,
     pub(super) repairs: u32,
 }
@@ -113,6 +117,8 @@ impl Transfer {
             syncing: false,
             proving: BTreeSet::new(),
             done_waits: false,
+            done_held: false,
+            data_at: Instant::ZERO,
             finish: None,
             repairs: 0,
             map,

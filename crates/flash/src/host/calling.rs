@@ -4,10 +4,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::host::config::HostConfig;
-use crate::limits::PROBE_AFTER_MIN;
 use crate::time::Instant;
 use crate::wire::{Frame, Hello, Kind, VERSION};
 
+/// Time between the first two `HELLO`s. A device that answers later than that answers
+/// twice, which costs it a frame.
+const HELLO_AFTER: Duration = Duration::from_millis(50);
 /// Longest time between two `HELLO`s.
 const HELLO_EVERY_MAX: Duration = Duration::from_secs(2);
 
@@ -18,6 +20,8 @@ pub(super) struct Calling {
     is_due: bool,
     next_at: Instant,
     wait: Duration,
+    /// When the first one went out.
+    said_at: Instant,
 }
 
 impl Calling {
@@ -27,7 +31,8 @@ impl Calling {
             tries: 0,
             is_due: true,
             next_at: now,
-            wait: PROBE_AFTER_MIN,
+            wait: HELLO_AFTER,
+            said_at: now,
         }
     }
 
@@ -43,6 +48,12 @@ impl Calling {
         }
     }
 
+    /// What the round trip is at most, from the first `HELLO` on; an answer to one of many
+    /// tells nothing.
+    pub(super) fn round_trip(&self, now: Instant) -> Option<Duration> {
+        (self.tries <= 2).then(|| now.since(self.said_at))
+    }
+
     /// Appends a `HELLO`, if one is due; returns its length in bytes.
     pub(super) fn poll_transmit(
         &mut self,
@@ -55,6 +66,7 @@ impl Calling {
             return None;
         }
         if self.tries == 0 {
+            self.said_at = now;
             self.wait_longer(now);
         }
         let hello = Hello {

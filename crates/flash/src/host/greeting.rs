@@ -15,11 +15,15 @@ const SESSIONS_LOST_MAX: u32 = 3;
 /// A session that lasted so long was not taken by a host that fights for the device.
 const SESSION_LASTS: Duration = Duration::from_secs(10);
 
+/// Bytes of a `HELLO` and of the frame around its answer, at least.
+const HELLO_BYTES: usize = 55;
+
 impl Host {
     pub(super) fn welcome(&mut self, frame: &Frame<'_>, now: Instant) {
-        let State::Calling(_) = self.state else {
+        let State::Calling(calling) = &self.state else {
             return;
         };
+        let round_trip = calling.round_trip(now);
         let Ok(welcome) = Welcome::parse(frame.payload) else {
             return;
         };
@@ -38,6 +42,10 @@ impl Host {
             self.sessions_lost = 0;
         }
         let mut channel = Channel::new(welcome.session, now);
+        if let Some(round_trip) = round_trip {
+            let bytes = frame.payload.len().saturating_add(HELLO_BYTES);
+            channel.took(round_trip, bytes);
+        }
         let job = Running::begin(
             &self.config.job,
             &mut channel,

@@ -1,7 +1,7 @@
 //! The job inside a session: from the first message to the answer.
 
 use alloc::collections::VecDeque;
-use alloc::string::{String, ToString as _};
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use nx_image::digest::Digest;
@@ -23,7 +23,6 @@ pub(super) struct Running {
     /// Of a transfer.
     pub(super) plan: Option<Plan>,
     objects: Objects,
-    segments: Vec<String>,
     manifest: Option<Digest>,
     slice_max: usize,
     window: u32,
@@ -41,7 +40,6 @@ impl Running {
         let mut running = Self {
             plan: None,
             objects: Objects::default(),
-            segments: Vec::new(),
             manifest: None,
             slice_max: usize::try_from(slice_max)
                 .unwrap_or(SLICE_BYTES_MAX)
@@ -65,10 +63,6 @@ impl Running {
                 let unit = usize::try_from(ADDRESS_UNIT_BYTES).unwrap_or(1);
                 running.slice_max = running.slice_max.min(chunk).max(unit);
                 running.manifest = Some(Manifest::digest_of(manifest));
-                if let Ok(parsed) = Manifest::parse(manifest) {
-                    running.plan = Some(Plan::new(BlockMap::of(&parsed)));
-                    running.segments = parsed.segments.into_iter().map(|s| s.name).collect();
-                }
                 let offer = [signature.as_slice(), manifest].concat();
                 let bytes = u32::try_from(offer.len()).unwrap_or(u32::MAX);
                 queue(
@@ -79,6 +73,14 @@ impl Running {
                     },
                 );
                 running.objects.push(Object::Offer, offer);
+                if let Ok(parsed) = Manifest::parse(manifest) {
+                    running.plan = Some(Plan::new(BlockMap::of(&parsed)));
+                    // To ask before the offer is accepted saves a round trip.
+                    for segment in parsed.segments {
+                        let segment = segment.name;
+                        queue(channel, &FromHost::Write { segment });
+                    }
+                }
             }
             Job::Verify => queue(channel, &FromHost::Verify),
             Job::Info => queue(channel, &FromHost::Info),
@@ -92,7 +94,6 @@ impl Running {
     pub(super) fn message(
         &mut self,
         message: FromDevice,
-        channel: &mut Channel,
     ) -> Result<(Option<Event>, bool), Failure> {
         let event = match message {
             FromDevice::Info(info) => return Ok((Some(Event::Info(info)), true)),
@@ -140,9 +141,6 @@ impl Running {
                     return Err(Failure::Protocol(what.to_string()));
                 }
                 self.moved_on = true;
-                for segment in core::mem::take(&mut self.segments) {
-                    queue(channel, &FromHost::Write { segment });
-                }
                 Event::Accepted
             }
             FromDevice::Want(object) => {
@@ -269,7 +267,12 @@ impl Running {
                 (Slice::Object { .. }, _) => self.objects.lost(slice),
             }
         }
-        if !self.done_sent && self.plan.as_ref().is_some_and(Plan::is_complete) {
+        self.say_done(channel);
+    }
+
+    /// Says `DONE` as soon as all is under way: the device waits for what is missing still.
+    fn say_done(&mut self, channel: &mut Channel) {
+        if !self.done_sent && self.plan.as_ref().is_some_and(Plan::is_under_way) {
             self.done_sent = true;
             if let Some(manifest) = self.manifest {
                 queue(channel, &FromHost::Done { manifest });
@@ -285,11 +288,13 @@ impl Running {
         out: &mut Vec<u8>,
     ) -> Option<usize> {
         let max = self.slice_max;
-        if let Some((slice, payload)) = self.objects.next_slice(channel, max) {
-            return Some(channel.send(now, out, slice, Kind::Meta, &payload));
+        if let Some(piece) = self.objects.next_piece(channel, max) {
+            return Some(channel.send(now, out, Kind::Meta, &piece));
         }
-        let (slice, payload) = self.plan.as_mut()?.next_slice(channel, max)?;
-        Some(channel.send(now, out, slice, Kind::Data, &payload))
+        let piece = self.plan.as_mut()?.next_piece(channel, max)?;
+        let len = channel.send(now, out, Kind::Data, &piece);
+        self.say_done(channel);
+        Some(len)
     }
 }
 

@@ -3,8 +3,12 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::session::{Channel, Slice};
+use crate::session::{Channel, Piece, Slice};
 use crate::wire::{Object, Writer};
+
+/// Most bytes of an object in one frame. A few small frames tell a loss by their order, where one
+/// large one would be missed only after a time; and little is known of the line yet.
+const OBJECT_SLICE_BYTES: usize = 320;
 
 /// An object on its way to the device.
 #[derive(Debug)]
@@ -52,7 +56,7 @@ impl Objects {
     }
 
     /// The next slice to send, and its payload; lost ones first.
-    pub(super) fn next_slice(&mut self, channel: &Channel, max: usize) -> Option<(Slice, Vec<u8>)> {
+    pub(super) fn next_piece(&mut self, channel: &Channel, max: usize) -> Option<Piece> {
         while let Some(Slice::Object {
             object,
             offset,
@@ -78,13 +82,18 @@ impl Objects {
                 offset,
                 len: now,
             };
-            return Some((slice, payload));
+            return Some(Piece {
+                slice,
+                again: true,
+                payload,
+            });
         }
         let whole = |s: &&mut Sending| u32::try_from(s.bytes.len()) == Ok(s.sent);
         let sending = self.sending.iter_mut().find(|sending| !whole(sending))?;
         let sent = usize::try_from(sending.sent).ok()?;
         let left = sending.bytes.len().saturating_sub(sent);
-        let len = u32::try_from(channel.slice_bytes(max).min(left)).ok()?;
+        let bytes = channel.slice_bytes(max.min(OBJECT_SLICE_BYTES));
+        let len = u32::try_from(bytes.min(left)).ok()?;
         let slice = Slice::Object {
             object: sending.object,
             offset: sending.sent,
@@ -92,7 +101,11 @@ impl Objects {
         };
         let payload = payload(sending, sending.sent, len)?;
         sending.sent = sending.sent.saturating_add(len);
-        Some((slice, payload))
+        Some(Piece {
+            slice,
+            again: false,
+            payload,
+        })
     }
 }
 

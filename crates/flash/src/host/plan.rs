@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::blocks::{Block, BlockMap, BlockSet};
 use crate::limits::ASKED_AGAIN_MAX;
-use crate::session::{Channel, Slice};
+use crate::session::{Channel, Piece, Slice};
 use crate::wire::{Need, Writer};
 
 /// A block that is begun and not wholly acknowledged.
@@ -17,6 +17,13 @@ struct Open {
     /// Bytes sent for the first time.
     sent: u32,
     acked: u32,
+}
+
+impl Open {
+    /// Whether all of it went out once.
+    const fn is_sent(&self) -> bool {
+        self.bytes.is_some() && self.sent >= self.block.bytes
+    }
 }
 
 /// What the device said of a segment.
@@ -119,11 +126,11 @@ impl Plan {
         Ok(news)
     }
 
-    /// Whether every segment was answered and every needed block has arrived.
-    pub(super) fn is_complete(&self) -> bool {
+    /// Whether every segment was answered and every needed block is under way, or has arrived.
+    pub(super) fn is_under_way(&self) -> bool {
         self.answered.iter().all(|answered| answered.whole)
             && self.needed.is_empty()
-            && self.open.is_empty()
+            && self.open.values().all(Open::is_sent)
     }
 
     pub(super) fn blocks_needed(&self) -> u32 {
@@ -206,7 +213,7 @@ impl Plan {
     }
 
     /// The next slice to send, and its payload; lost ones first, cut to the size of now.
-    pub(super) fn next_slice(&mut self, channel: &Channel, max: usize) -> Option<(Slice, Vec<u8>)> {
+    pub(super) fn next_piece(&mut self, channel: &Channel, max: usize) -> Option<Piece> {
         while let Some(Slice::Block {
             number,
             offset,
@@ -227,14 +234,16 @@ impl Plan {
                 });
             }
             let payload = payload(open, offset, now)?;
-            return Some((
-                Slice::Block {
-                    number,
-                    offset,
-                    len: now,
-                },
+            let slice = Slice::Block {
+                number,
+                offset,
+                len: now,
+            };
+            return Some(Piece {
+                slice,
+                again: true,
                 payload,
-            ));
+            });
         }
         let ready = |open: &&mut Open| open.bytes.is_some() && open.sent < open.block.bytes;
         let open = self.open.values_mut().find(ready)?;
@@ -248,7 +257,11 @@ impl Plan {
         let payload = payload(open, open.sent, len)?;
         open.sent = open.sent.saturating_add(len);
         self.payload_bytes = self.payload_bytes.saturating_add(u64::from(len));
-        Some((slice, payload))
+        Some(Piece {
+            slice,
+            again: false,
+            payload,
+        })
     }
 }
 

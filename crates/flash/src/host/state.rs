@@ -179,7 +179,7 @@ impl Host {
                 while let Some(body) = channel.next_message() {
                     let answer = FromDevice::parse(&body)
                         .map_err(|error| Failure::Protocol(format!("message: {error}")))
-                        .and_then(|message| job.message(message, channel));
+                        .and_then(|message| job.message(message));
                     match answer {
                         Ok((event, false)) => self.events.extend(event),
                         Ok((Some(event), true)) => ended = Some(Ok(event)),
@@ -274,13 +274,19 @@ impl Machine for Host {
                 Some(len)
             }
             State::Running { channel, job } => channel.poll_control(now, out).or_else(|| {
-                if channel.may_send() {
-                    job.transmit(channel, now, out)
-                } else {
-                    None
+                if !channel.may_send() {
+                    return None;
                 }
+                let len = job.transmit(channel, now, out);
+                if len.is_none() {
+                    channel.note_idle();
+                }
+                len
             }),
-            State::Leaving { channel, .. } => channel.poll_control(now, out),
+            State::Leaving { channel, .. } => {
+                channel.note_idle();
+                channel.poll_control(now, out)
+            }
             State::Ended => None,
         }
     }

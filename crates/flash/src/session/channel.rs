@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::limits::ADDRESS_UNIT_BYTES;
 use crate::session::mailbox::{Inbox, Outbox};
 use crate::session::receipt::Receipt;
-use crate::session::tracker::{Item, Slice, Tracker};
+use crate::session::tracker::{Item, Piece, Slice, Tracker};
 use crate::time::Instant;
 use crate::wire::{Ack, Frame, Kind, Reader, Writer};
 
@@ -62,10 +62,10 @@ impl Channel {
         }
     }
 
-    /// Takes a round trip that was measured while the session was made: until the first frame is
-    /// acknowledged nothing else tells when silence means loss.
-    pub fn took(&mut self, rtt: Duration) {
-        self.tracker.took(rtt);
+    /// Takes a round trip of so many bytes, both ways, that was measured while the session was
+    /// made: until the first frame is acknowledged nothing else tells when silence means loss.
+    pub fn took(&mut self, rtt: Duration, bytes: usize) {
+        self.tracker.took(rtt, bytes);
     }
 
     /// The session's id.
@@ -183,6 +183,11 @@ impl Channel {
         len
     }
 
+    /// There is nothing more to send for now: what is under way is the last for a while.
+    pub const fn note_idle(&mut self) {
+        self.tracker.note_idle();
+    }
+
     /// Whether another slice may be under way now.
     pub fn may_send(&self) -> bool {
         self.tracker.may_send()
@@ -198,15 +203,9 @@ impl Channel {
     }
 
     /// Appends a frame with a slice and keeps track of it; returns its length in bytes.
-    pub fn send(
-        &mut self,
-        now: Instant,
-        out: &mut Vec<u8>,
-        slice: Slice,
-        kind: Kind,
-        payload: &[u8],
-    ) -> usize {
-        self.emit(now, out, Item::Slice(slice), kind, payload)
+    pub fn send(&mut self, now: Instant, out: &mut Vec<u8>, kind: Kind, piece: &Piece) -> usize {
+        let item = Item::Slice(piece.slice, piece.again);
+        self.emit(now, out, item, kind, &piece.payload)
     }
 
     /// Repeats what was not answered in time.
@@ -273,8 +272,8 @@ impl Channel {
             match (item, arrived) {
                 (Item::Message(id), true) => self.outbox.arrived(id),
                 (Item::Message(id), false) => self.outbox.lost(id),
-                (Item::Slice(slice), true) => self.acked.push_back(slice),
-                (Item::Slice(slice), false) => self.lost.push_back(slice),
+                (Item::Slice(slice, _), true) => self.acked.push_back(slice),
+                (Item::Slice(slice, _), false) => self.lost.push_back(slice),
             }
         }
     }

@@ -16,4 +16,4 @@ mod tracker;
 
 pub use channel::{Channel, Handled};
 pub use intake::{Incoming, Intake};
-pub use tracker::Slice;
+pub use tracker::{Piece, Slice};

@@ -4,10 +4,13 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-/// Bytes under way before anything is known of the line.
-const START_BYTES: u64 = 4 * 1_024;
+/// Bytes under way before anything is known of the line: what fills a line of 120 kB/s with a
+/// round trip of 100 ms. On a slow line most of it waits in front of the link, which takes no more.
+const START_BYTES: u64 = 12 * 1_024;
+/// Bytes delivered after which the rate is known: what a handshake takes tells little.
+const KNOWN_AFTER_BYTES: u64 = 3 * START_BYTES;
 /// Frames that may always be under way, so that one lost frame is noticed by the next.
-const FRAMES_MIN: u64 = 4;
+const FRAMES_MIN: u64 = 8;
 
 /// Time that what is under way lasts at least, at the line's rate: several acknowledgements are
 /// then on their way at once, and one that is lost is covered by the next.
@@ -59,19 +62,35 @@ impl Pace {
         self.rate = aged.max(rate);
     }
 
+    /// So many bytes have taken so long, there and back.
+    pub(super) fn at_least(&mut self, bytes: usize, took: Duration) {
+        let bytes = u64::try_from(bytes).unwrap_or(0).saturating_mul(1_000_000);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        self.rate = self.rate.max(bytes.checked_div(micros).unwrap_or(0));
+    }
+
     /// Bytes per second that the line delivers, as far as is known.
     pub(super) const fn rate(&self) -> u64 {
         self.rate
     }
 
+    /// How long so many bytes take, as far as is known.
+    pub(super) fn time_of(&self, bytes: u64) -> Duration {
+        let micros = bytes.saturating_mul(1_000_000).checked_div(self.rate);
+        Duration::from_micros(micros.unwrap_or(0))
+    }
+
     /// Bytes that may be under way.
     pub(super) fn limit(&self, least_rtt: Option<Duration>, frame_bytes: usize) -> u64 {
         let frame = u64::try_from(frame_bytes).unwrap_or(0);
-        let floor = frame
-            .saturating_mul(FRAMES_MIN)
-            .max(START_BYTES.min(frame.saturating_mul(8)));
+        let least = frame.saturating_mul(FRAMES_MIN);
+        let floor = if self.delivered < KNOWN_AFTER_BYTES {
+            least.max(START_BYTES)
+        } else {
+            least
+        };
         let Some(rtt) = least_rtt else {
-            return floor.max(START_BYTES);
+            return floor;
         };
         // A lost acknowledgement must not stop a line whose round trip is shorter than a probe.
         let rtt = rtt.max(HOLD_MIN);

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::limits::{ACK_DELAY, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
 
 /// Shortest time before a line whose round trip is known is probed.
-const PROBE_AFTER_KNOWN_MIN: Duration = Duration::from_millis(20);
+pub(super) const PROBE_AFTER_KNOWN_MIN: Duration = Duration::from_millis(20);
 
 /// Measured round-trip times, and the time after which silence means loss.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Rtt {
         });
         let backed_off = base.saturating_mul(1 << round.min(8));
         // A slow line's own round trip may be above the cap; a retry must still wait for it.
-        backed_off.min(PROBE_AFTER_MAX.max(base))
+        backed_off.min(PROBE_AFTER_MAX.max(self.smoothed.unwrap_or_default()))
     }
 }
 

@@ -30,10 +30,13 @@ const PRIOR_OF_FRAMES: Seen = Seen {
 const STEPS: u32 = 3;
 /// One frame of so many is twice as large while it is open which cause it is.
 const PROBE_ONE_IN: u64 = 6;
+/// And one of so many when it seems to be clear: a few losses in a row may have had their own
+/// cause, and only larger frames show it.
+const PROBE_ANYWAY_ONE_IN: u64 = 32;
 /// It is open while the estimate is below so many of its standard deviations.
 const PROBE_BELOW: f64 = 2.0;
 /// Losses per frame below which it does not matter.
-const PROBE_FROM: f64 = 0.02;
+const PROBE_FROM: f64 = 0.01;
 /// So many losses that were expected and did not come mean that the line is better now.
 const SURPRISE: f64 = 6.0;
 
@@ -107,7 +110,12 @@ impl Sizing {
         // At irregular places, so that a loss with a fixed period does not always meet them.
         let mixed = (self.frames ^ (self.frames >> 3)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let place = (mixed ^ (mixed >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32;
-        if self.is_open && place.is_multiple_of(PROBE_ONE_IN) {
+        let one_in = if self.is_open {
+            PROBE_ONE_IN
+        } else {
+            PROBE_ANYWAY_ONE_IN
+        };
+        if self.per_frame > PROBE_FROM && place.is_multiple_of(one_in) {
             self.bytes.saturating_mul(2).min(SLICE_BYTES_MAX)
         } else {
             self.bytes
@@ -192,7 +200,7 @@ impl Sizing {
         let per_byte = (losses_by_size * sum - losses * by_size) / determinant;
         let variance = sum / determinant;
         let bound = PROBE_BELOW * PROBE_BELOW * variance;
-        self.is_open = self.per_frame > PROBE_FROM && self.per_byte * self.per_byte < bound;
+        self.is_open = self.per_byte * self.per_byte < bound;
         // Neither cause mends frames: where one comes out so, it is all the other's.
         let least_per_frame = 1e-4;
         let least_per_byte = PRIOR_OF_BYTES.lost / all_bytes;
@@ -215,9 +223,14 @@ impl Sizing {
         let best = square.isqrt().saturating_sub(whole(overhead)) / 2;
         let nearest = best.saturating_add(ADDRESS_UNIT_BYTES / 2) / ADDRESS_UNIT_BYTES;
         let bytes = nearest.saturating_mul(ADDRESS_UNIT_BYTES);
-        self.bytes = usize::try_from(bytes)
+        let bytes = usize::try_from(bytes)
             .unwrap_or(SLICE_BYTES_MAX)
             .clamp(SLICE_BYTES_MIN, SLICE_BYTES_MAX);
+        // Steps of a fifth. A size that moves a little with every loss would move in time with a
+        // loss that has a fixed period, and seem to be its cause.
+        if bytes.abs_diff(self.bytes) > self.bytes / 5 || bytes >= SLICE_BYTES_MAX {
+            self.bytes = bytes;
+        }
     }
 }
 

@@ -1,14 +1,26 @@
 //! Frames under way: which arrive, which are lost, and how long an answer takes.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::limits::IN_FLIGHT_FRAMES_MAX;
+use crate::limits::{ACK_DELAY, IN_FLIGHT_FRAMES_MAX};
 use crate::session::pace::{Pace, PaceMark};
-use crate::session::rtt::Rtt;
+use crate::session::rtt::{PROBE_AFTER_KNOWN_MIN, Rtt};
 use crate::session::sizing::Sizing;
 use crate::time::Instant;
 use crate::wire::{Ack, Object};
+
+/// What the peer may take to be scheduled.
+const SCHEDULING: Duration = Duration::from_millis(10);
+/// Frames that may always be under way.
+const FRAMES_MIN: usize = 4;
+/// Data bytes of a frame that may take an eighth of a second; a larger one a sixteenth.
+const SLOW_FRAME_BYTES: usize = 1_440;
+/// Data bytes of a frame however slow the line seems to be.
+const SLICE_BYTES_LEAST: usize = 256;
+/// Frames that an answer may wait for.
+const ANSWER_FRAMES: u64 = 2;
 
 /// A piece of what the host sends beside messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +45,24 @@ pub enum Slice {
     },
 }
 
+/// A slice and its payload, ready to go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Which.
+    pub slice: Slice,
+    /// Whether it was under way before, and lost.
+    pub again: bool,
+    /// Payload of its frame.
+    pub payload: Vec<u8>,
+}
+
 /// What a frame under way carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     /// The message with this number.
     Message(u32),
-    /// A slice.
-    Slice(Slice),
+    /// A slice, and whether it went out before.
+    Slice(Slice, bool),
 }
 
 #[derive(Debug)]
@@ -62,6 +85,8 @@ pub(super) struct Tracker {
     sizing: Sizing,
     /// Probes since something was acknowledged.
     probes: u32,
+    /// Whether there was nothing more to send.
+    is_idle: bool,
     waiting_since: Instant,
     resolved: VecDeque<(Item, bool)>,
     lost_bytes: u64,
@@ -77,15 +102,17 @@ impl Tracker {
             pace: Pace::default(),
             sizing: Sizing::default(),
             probes: 0,
+            is_idle: false,
             waiting_since: now,
             resolved: VecDeque::new(),
             lost_bytes: 0,
         }
     }
 
-    /// Takes a round trip that was measured before the first frame.
-    pub(super) fn took(&mut self, rtt: Duration) {
+    /// Takes a round trip of so many bytes that was measured before the first frame.
+    pub(super) fn took(&mut self, rtt: Duration, bytes: usize) {
         self.rtt.sample(rtt);
+        self.pace.at_least(bytes, rtt);
     }
 
     /// The number of the next frame.
@@ -105,20 +132,23 @@ impl Tracker {
     /// Data bytes that the next frame should carry.
     pub(super) fn slice_bytes(&self) -> usize {
         let adapted = self.sizing.bytes();
-        // A frame that takes over an eighth of a second keeps everything else waiting.
+        // A frame that takes long keeps everything else waiting, but on a slow line a small one
+        // costs more.
         let rate = usize::try_from(self.pace.rate()).unwrap_or(usize::MAX);
         if rate == 0 {
             adapted
         } else {
-            adapted.min((rate / 8).max(256))
+            let most = (rate / 16).max((rate / 8).min(SLOW_FRAME_BYTES));
+            adapted.min(most.max(SLICE_BYTES_LEAST))
         }
     }
 
     /// Whether another frame may be under way.
     pub(super) fn may_send(&self) -> bool {
         let limit = self.pace.limit(self.rtt.least(), self.slice_bytes());
-        self.sent.len() < IN_FLIGHT_FRAMES_MAX
-            && u64::try_from(self.in_flight_bytes).unwrap_or(u64::MAX) < limit
+        let bytes = u64::try_from(self.in_flight_bytes).unwrap_or(u64::MAX);
+        // Some frames whatever their size, which may just have shrunk: each is told by the next.
+        self.sent.len() < IN_FLIGHT_FRAMES_MAX && (bytes < limit || self.sent.len() < FRAMES_MIN)
     }
 
     /// The frame with the next number goes out.
@@ -127,9 +157,10 @@ impl Tracker {
         if idle {
             self.waiting_since = now;
         }
-        if matches!(item, Item::Slice(_)) {
+        if matches!(item, Item::Slice(..)) {
             self.sizing.sent();
         }
+        self.is_idle = false;
         let mark = self.pace.mark(now, idle);
         self.sent.push_back(Sent {
             seq: self.next_seq,
@@ -171,33 +202,61 @@ impl Tracker {
         progress
     }
 
-    /// When silence will mean loss.
-    pub(super) fn probe_at(&self) -> Option<Instant> {
-        if self.sent.is_empty() {
-            return None;
-        }
-        Some(self.waiting_since.after(self.rtt.probe_after(self.probes)))
+    /// There is nothing more to send for now.
+    pub(super) const fn note_idle(&mut self) {
+        self.is_idle = true;
     }
 
-    /// Nothing was heard in time: some of the oldest frames count as lost and go out again.
+    /// When silence will mean loss.
+    pub(super) fn probe_at(&self) -> Option<Instant> {
+        let oldest = self.sent.front()?;
+        let round = if self.is_idle {
+            self.probes.checked_sub(1)
+        } else {
+            Some(self.probes)
+        };
+        let after = match (round, self.rtt.least()) {
+            // Nothing later tells by its order that these are lost. To repeat them too early costs
+            // nothing on a line that is idle, so what an answer takes at best is waited for.
+            (None, Some(least)) => {
+                let bytes = u64::try_from(oldest.wire_bytes).unwrap_or(u64::MAX);
+                let frames = self.pace.time_of(bytes.saturating_mul(ANSWER_FRAMES));
+                let answer = least.saturating_add(frames).saturating_add(ACK_DELAY);
+                answer.saturating_add(SCHEDULING).max(PROBE_AFTER_KNOWN_MIN)
+            }
+            (round, _) => self.rtt.probe_after(round.unwrap_or(0)),
+        };
+        Some(self.waiting_since.after(after))
+    }
+
+    /// Nothing was heard in time: the messages and some of the oldest slices count as lost and
+    /// go out again.
     ///
-    /// How many varies from round to round, so that a loss with a fixed period cannot take
-    /// the same frame every time.
+    /// Messages are small, and what else is under way may wait for them: an offer is not taken
+    /// before its message. How many slices go with them varies without a period: where every
+    /// round has as many frames, a loss with a fixed period takes the same one every time.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.probe_at().is_none_or(|at| at > now) {
             return;
         }
-        let count = match self.probes % 3 {
-            0 => 2,
-            1 => 1,
-            _ => 3,
+        let is_message = |sent: &Sent| matches!(sent.item, Item::Message(_));
+        let drawn = mix(self.probes) % 4;
+        let mut slices = if self.sent.iter().any(is_message) {
+            drawn
+        } else {
+            drawn.max(1)
         };
-        for _ in 0..count {
-            let Some(sent) = self.sent.pop_front() else {
-                break;
-            };
-            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(sent.wire_bytes);
-            self.settle(&sent, false);
+        for sent in core::mem::take(&mut self.sent) {
+            let is_lost = is_message(&sent) || slices > 0;
+            if is_lost {
+                if !is_message(&sent) {
+                    slices = slices.saturating_sub(1);
+                }
+                self.in_flight_bytes = self.in_flight_bytes.saturating_sub(sent.wire_bytes);
+                self.settle(&sent, false);
+            } else {
+                self.sent.push_back(sent);
+            }
         }
         self.probes = self.probes.saturating_add(1);
         self.waiting_since = now;
@@ -213,7 +272,10 @@ impl Tracker {
             let bytes = u64::try_from(sent.wire_bytes).unwrap_or(0);
             self.lost_bytes = self.lost_bytes.saturating_add(bytes);
         }
-        if let Item::Slice(Slice::Block { len, .. } | Slice::Object { len, .. }) = sent.item {
+        // Where a loss has a fixed period, what goes out again meets it more or less often than
+        // what is new: only what is new compares.
+        if let Item::Slice(Slice::Block { len, .. } | Slice::Object { len, .. }, false) = sent.item
+        {
             let len = usize::try_from(len).unwrap_or(0);
             if arrived {
                 self.sizing.arrived(len);
@@ -223,4 +285,12 @@ impl Tracker {
         }
         self.resolved.push_back((sent.item, arrived));
     }
+}
+
+/// A number without a visible pattern: the finalizer of `MurmurHash3`.
+const fn mix(number: u32) -> u32 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9);
+    mixed = (mixed ^ (mixed >> 16)).wrapping_mul(0x85eb_ca6b);
+    mixed = (mixed ^ (mixed >> 13)).wrapping_mul(0xc2b2_ae35);
+    mixed ^ (mixed >> 16)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nx_flash::device::{Device, DeviceConfig, Event, Outcome, Request};
 use nx_flash::machine::Machine as _;
-use nx_flash::session::{Channel, Incoming, Intake, Slice};
+use nx_flash::session::{Channel, Incoming, Intake, Piece, Slice};
 use nx_flash::storage::Store;
 use nx_flash::time::Instant;
 use nx_flash::wire::{
@@ -187,7 +187,12 @@ impl<S: Store> Bench<S> {
     fn slice(&mut self, kind: Kind, slice: Slice, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         let peer = self.peer.as_mut().unwrap();
-        peer.send(self.now, &mut out, slice, kind, payload);
+        let piece = Piece {
+            slice,
+            again: false,
+            payload: payload.to_vec(),
+        };
+        peer.send(self.now, &mut out, kind, &piece);
         out
     }
 

@@ -210,12 +210,32 @@ fn blocks_beyond_the_window_are_left_to_come_again() {
 }
 
 #[test]
-fn done_too_early_names_what_is_missing() {
+fn done_waits_for_blocks_that_are_still_to_come() {
     let mut bench = bench();
     let image = image::plain(1);
     let needs = bench.begin(&image, NOTHING);
     bench.fill(&image, &needs[..1]);
     bench.done(&image);
+    bench.pass(Duration::from_secs(4));
+    assert_eq!(bench.take_said(), []);
+    bench.fill(&image, &needs[1..]);
+    let said = bench.take_said();
+    assert!(
+        matches!(said[..], [FromDevice::Installed { .. }]),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn what_does_not_come_after_done_is_asked_for() {
+    let mut bench = bench();
+    let image = image::plain(1);
+    let needs = bench.begin(&image, NOTHING);
+    bench.fill(&image, &needs[..1]);
+    bench.done(&image);
+    bench.pass(Duration::from_millis(4_999));
+    assert_eq!(bench.take_said(), []);
+    bench.pass(Duration::from_millis(1));
     let said = bench.take_said();
     let [FromDevice::Need(need)] = &said[..] else {
         panic!("{said:?}")

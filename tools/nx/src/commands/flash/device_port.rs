@@ -1,12 +1,9 @@
 //! The arguments that say where the device is, and how to open the way to it.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use nx_flash::capture::first_nonce;
 use nx_flash::splitter::FlashSplitter;
 use nx_image::PublicKey;
 use nx_transport::{OpenOptions, PortSpec, open};
@@ -63,20 +60,6 @@ impl DevicePort {
     /// When none is given, or it is no port.
     pub(crate) fn spec(&self) -> Result<PortSpec, NxError> {
         Ok(config::port(self.port.as_deref())?.parse()?)
-    }
-
-    /// What tells this attempt from others: of a capture that is played back the recorded one, for
-    /// which its answers are, and else any that was not used lately.
-    ///
-    /// # Errors
-    /// When the port is wrong, or the capture cannot be read.
-    pub(crate) fn nonce(&self) -> Result<u64, NxError> {
-        let spec = self.spec()?;
-        let recorded = match spec.scheme.as_str() {
-            "replay" => first_nonce(Path::new(&spec.target))?,
-            _ => None,
-        };
-        Ok(recorded.unwrap_or_else(|| RandomState::new().build_hasher().finish()))
     }
 
     /// Whether the events take standard output, where the result would go.

@@ -1,5 +1,7 @@
 //! Runs one job on a device, and shows what happens.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 use nx_flash::capture::{Recorder, Side};
@@ -61,10 +63,10 @@ pub(crate) fn run(
     }
     // A device that was told to start again is told once.
     let reconnects = port.reconnects() && !matches!(job, Job::Reboot(_));
+    let mut config = HostConfig::new(nonce(), job);
+    config.give_up_after = port.patience();
     let mut events = EventStream::open(port.events.as_deref())?;
     let mut link = port.open(keys)?;
-    let mut config = HostConfig::new(port.nonce()?, job);
-    config.give_up_after = port.patience();
     let mut recorder = match &port.capture {
         Some(path) if port.capture_elide => {
             Some(Recorder::create_elided(path, Side::Host, &config)?)
@@ -168,6 +170,11 @@ impl Session<'_, '_> {
             }
         }
     }
+}
+
+/// Any number that was not used lately.
+pub(crate) fn nonce() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// What the machine told that decides how the run ends.

@@ -21,7 +21,7 @@ fn hellos_go_out_ever_more_slowly_until_30_s_of_silence() {
             tries += 1;
         }
     }
-    assert_eq!(waits[..7], [100, 150, 225, 337, 506, 759, 1_139]);
+    assert_eq!(waits[..7], [50, 75, 112, 168, 253, 379, 569]);
     assert_eq!(bench.failure(), &Failure::Silent { millis: 30_000 });
     assert!(bench.host.is_finished());
     assert_eq!(bench.host.poll_timeout(), None);

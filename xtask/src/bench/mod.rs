@@ -4,6 +4,7 @@
 
 mod emulator;
 mod folder;
+mod image;
 mod line;
 mod machine;
 mod median;

@@ -8,6 +8,7 @@ mod binaries;
 mod daemon;
 mod nx;
 mod room;
+mod shell;
 mod workdir;
 
 pub use bench::Bench;
@@ -15,4 +16,5 @@ pub use binaries::{flashd_path, nx_path};
 pub use daemon::Flashd;
 pub use nx::{Nx, Ran, nx};
 pub use room::{SmallDisk, with_file_limit};
+pub use shell::shell;
 pub use workdir::{Workdir, parts_dir};

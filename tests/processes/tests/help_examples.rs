@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use processes::{Flashd, Workdir, flashd_path, nx, nx_path};
+use processes::{Flashd, Workdir, flashd_path, nx, shell};
 
 /// The commands with examples, in an order in which each finds what it needs.
 const ORDER: [&str; 12] = [
@@ -108,25 +108,6 @@ fn world() -> Workdir {
     fs::write(&hsm.0, hsm.1).unwrap();
     fs::set_permissions(hsm.0, fs::Permissions::from_mode(0o755)).unwrap();
     work
-}
-
-/// The search path with the programs of this build, and with `hsm`, in front.
-fn search_path(work: &Workdir) -> String {
-    let bin = nx_path().parent().map(Path::display).unwrap();
-    let old = std::env::var("PATH").unwrap_or_default();
-    format!("{}:{bin}:{old}", work.root().display())
-}
-
-fn shell(work: &Workdir, line: &str) -> Command {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", line])
-        .current_dir(work.root())
-        .env("PATH", search_path(work))
-        .env("XDG_CONFIG_HOME", "/")
-        .env_remove("NX_PORT")
-        .env_remove("NX_STATE");
-    command
 }
 
 fn flashd_examples() -> Vec<String> {

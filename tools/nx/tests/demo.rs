@@ -87,6 +87,36 @@ fn it_says_in_a_few_lines_what_it_did_and_what_to_try() {
     assert!(run.stdout.contains("\n  flashd --port "));
 }
 
+/// A line with every number, and every digest, as `#`.
+fn shape(line: &str) -> String {
+    let is_part = |c: char| c.is_ascii_hexdigit();
+    let mut shape = String::new();
+    for word in line.split_inclusive(|c: char| !is_part(c)) {
+        let (word, end) = match word.strip_suffix(|c: char| !is_part(c)) {
+            Some(start) => (start, &word[start.len()..]),
+            None => (word, ""),
+        };
+        let counts = word.len() >= 16 || word.bytes().all(|byte| byte.is_ascii_digit());
+        shape.push_str(if counts && !word.is_empty() {
+            "#"
+        } else {
+            word
+        });
+        shape.push_str(end);
+    }
+    shape
+}
+
+#[test]
+fn the_readme_shows_what_it_prints() {
+    let run = demo(&["demo"]);
+    let printed: Vec<String> = run.stdout.lines().take(7).map(shape).collect();
+    let readme = include_str!("../../../README.md");
+    let sample = readme.split("```text\n").nth(1).unwrap();
+    let sample = sample.split("```").next().unwrap();
+    assert_eq!(sample.lines().map(shape).collect::<Vec<_>>(), printed);
+}
+
 #[test]
 fn its_help_is_the_golden_text() {
     let run = nx(&["demo", "--help"]);

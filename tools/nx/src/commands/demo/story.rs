@@ -69,7 +69,8 @@ pub(crate) fn run(_: &DemoArgs, ui: &mut Ui) -> Ran {
         ..
     } = cut.progress;
     ui.line(format!(
-        "cut        the link, after {before_cut} of {blocks_total} blocks; the device restarts"
+        "cut        the link, when {before_cut} of {blocks_total} blocks were acknowledged; the device \
+         restarts"
     ))?;
 
     let resumed = bench.job(BAD_LINK, send(), Some(&source))?;
@@ -82,7 +83,7 @@ pub(crate) fn run(_: &DemoArgs, ui: &mut Ui) -> Ran {
     } = resumed.progress;
     let kept = blocks_total.saturating_sub(blocks_needed);
     ui.line(format!(
-        "resumed    {kept} blocks were there, proven by their digests; {after_cut} were sent"
+        "resumed    {kept} blocks had arrived, proven by their digests; {after_cut} were sent"
     ))?;
     if !bench.holds(&made.image)? {
         return Err(NxError::new(

@@ -119,7 +119,7 @@ pub(crate) fn failed(failure: &Failure) -> NxError {
             let (what, hint) = if *echo {
                 (
                     "something else is on the line, and it echoes what is sent",
-                    "whether flashd runs on the device, and not a login, and whether wires are joined",
+                    "whether flashd runs there instead of a login, and whether wires are joined",
                 )
             } else {
                 (

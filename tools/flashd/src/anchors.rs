@@ -2,11 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use nx_image::limits::KEY_FILE_BYTES_MAX;
-use nx_image::{PublicKey, regular};
+use nx_image::PublicKey;
 
 use crate::error::FlashdError;
 
@@ -29,7 +28,7 @@ pub(crate) fn read(
     }
     let mut keys = Vec::new();
     for path in files {
-        let key = read_key(&path)?;
+        let key = PublicKey::read(&path)?;
         if !keys.contains(&key) {
             keys.push(key);
         }
@@ -56,23 +55,6 @@ fn anchors(folder: &Path) -> Result<Vec<PathBuf>, FlashdError> {
     }
     files.sort();
     Ok(files)
-}
-
-fn read_key(path: &Path) -> Result<PublicKey, FlashdError> {
-    let unreadable = |source: io::Error| FlashdError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    // One byte more than a key may have, so that the parser sees that there is more.
-    let limit = u64::try_from(KEY_FILE_BYTES_MAX).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    regular::open(path)
-        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    PublicKey::parse(&bytes).map_err(|source| FlashdError::BadKey {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 #[cfg(test)]

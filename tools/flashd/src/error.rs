@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use nx_flash::capture::CaptureError;
 use nx_flash::storage::StorageError;
-use nx_image::KeyError;
+use nx_image::key::PublicKeyError;
 use nx_reset::ResetError;
 use nx_transport::TransportError;
 
@@ -23,18 +23,13 @@ pub(crate) enum FlashdError {
         /// The folder.
         path: PathBuf,
     },
-    /// A key file that is none.
-    #[error("{} is no usable public key", path.display())]
-    BadKey {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: KeyError,
-    },
-    /// A key file or folder that cannot be read.
+    /// A key file that is none, or cannot be read.
+    #[error(transparent)]
+    Key(#[from] PublicKeyError),
+    /// The folder of anchors cannot be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
-        /// The file or folder.
+        /// The folder.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -67,11 +62,14 @@ impl FlashdError {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::NoKeys => 2,
-            Self::BadKey { .. } | Self::Refused => 3,
+            Self::Refused => 3,
             Self::NoAnchors { .. } => 4,
             Self::BrokenOff => 5,
             Self::Signals(_) => 7,
-            Self::Unreadable { source, .. } => io_code(source.kind()),
+            Self::Unreadable { source, .. } | Self::Key(PublicKeyError::Io { source, .. }) => {
+                io_code(source.kind())
+            }
+            Self::Key(_) => 3,
             Self::State(error) => state_code(error),
             Self::Storage(error) => storage_code(error),
             Self::Capture(CaptureError::Io { source, .. }) => io_code(source.kind()),
@@ -98,11 +96,8 @@ impl FlashdError {
 
 fn io_code(kind: ErrorKind) -> u8 {
     match kind {
-        ErrorKind::NotFound | ErrorKind::PermissionDenied => 4,
-        ErrorKind::AlreadyExists
-        | ErrorKind::InvalidInput
-        | ErrorKind::IsADirectory
-        | ErrorKind::NotADirectory => 3,
+        ErrorKind::NotFound | ErrorKind::NotADirectory => 4,
+        ErrorKind::AlreadyExists | ErrorKind::InvalidInput | ErrorKind::IsADirectory => 3,
         _ => 7,
     }
 }

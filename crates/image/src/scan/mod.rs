@@ -12,6 +12,7 @@ mod segments;
 mod whole;
 mod zeros;
 
+#[cfg(any(test, feature = "build"))]
 pub(crate) use holes::Holes;
 pub(crate) use lane::Lane;
 pub(crate) use reading::scan;

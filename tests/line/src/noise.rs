@@ -113,7 +113,7 @@ mod tests {
         for rate in [1e-5, 1e-4, 1e-2, 0.3] {
             let mut noise = Noise::new(3, 0, 0.0, 64);
             noise.set_bit_error_rate(rate);
-            let (out, tally) = run(&mut noise, 40_000_000, 4096);
+            let (out, tally) = run(&mut noise, 8_000_000, 4096);
             let flipped: u64 = out.iter().map(|b| u64::from(b.count_ones())).sum();
             assert_eq!(flipped, tally.bits_flipped);
             let got = flipped as f64 / (8.0 * out.len() as f64);
@@ -127,7 +127,7 @@ mod tests {
     fn bursts_lose_the_share_asked_for_in_their_length() {
         let mut noise = Noise::new(4, 1, 0.01, 64);
         let mut tally = Tally::default();
-        let total = 40_000_000_u32;
+        let total = 10_000_000_u32;
         // Numbered, so that what is missing shows.
         let (mut lost, mut run) = (0_u32, 0_u32);
         for _ in 0..total {
@@ -143,7 +143,7 @@ mod tests {
         }
         assert_eq!(u64::from(lost + run), tally.burst_lost);
         let share = f64::from(lost) / f64::from(total);
-        assert!((share / 0.01 - 1.0).abs() < 0.08, "{share}");
+        assert!((share / 0.01 - 1.0).abs() < 0.15, "{share}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct Caps {
     pub rate_bytes_per_second: Option<u32>,
     /// The link has a baud rate, and [`set_baud`](crate::Transport::set_baud) changes it.
     pub has_baud: bool,
+    /// The line speed that the link is set to, in baud.
+    pub baud: Option<u32>,
     /// The peer's going is always seen and reported as `Closed`, after the last byte it sent.
     ///
     /// Links without it may report `Closed` too: a serial line does when its adapter is unplugged.
@@ -33,6 +35,7 @@ impl Caps {
         Self {
             rate_bytes_per_second: None,
             has_baud: false,
+            baud: None,
             hang_up: false,
             back_pressure: false,
             lossless: false,
@@ -55,6 +58,14 @@ impl Caps {
     #[must_use]
     pub const fn with_baud(mut self, yes: bool) -> Self {
         self.has_baud = yes;
+        self
+    }
+
+    /// Sets [`baud`](Self::baud), and [`has_baud`](Self::has_baud) with it.
+    #[must_use]
+    pub const fn with_baud_of(mut self, baud: u32) -> Self {
+        self.has_baud = true;
+        self.baud = Some(baud);
         self
     }
 

@@ -55,7 +55,7 @@ pub trait Transport: fmt::Debug + Send {
     ///
     /// # Errors
     /// `Unsupported` on links that have no baud rate, `BaudRefused` when the hardware settles on
-    /// a speed more than 3 % off.
+    /// a speed more than 3 % off: the speed is then what it was before.
     fn set_baud(&mut self, baud: u32) -> Result<(), TransportError> {
         Err(TransportError::Unsupported {
             port: "link".to_owned(),

@@ -163,11 +163,15 @@ fn a_line_takes_any_speed_and_keeps_it() {
     let (_master, path) = pty::open().unwrap();
     let mut link = open(&format!("serial:{}?baud=123456", path.display()));
     assert_eq!(link.caps().rate_bytes_per_second, Some(12_345));
+    assert_eq!(link.caps().baud, Some(123_456));
     link.set_baud(921_600).unwrap();
+    assert_eq!(link.caps().baud, Some(921_600));
     assert!(matches!(
         link.set_baud(0),
         Err(TransportError::BaudRefused { want: 0, .. })
     ));
+    assert_eq!(link.caps().baud, Some(921_600));
+    assert_eq!(link.caps().rate_bytes_per_second, Some(92_160));
 }
 
 #[test]

@@ -33,8 +33,8 @@ pub(super) struct Settings {
 pub(super) struct Line {
     port: String,
     stream: Stream,
-    /// Bytes per second, by the speed that was set last.
-    rate: Option<u32>,
+    /// The speed that was set last, in baud.
+    baud: u32,
     /// Waits for the output to leave; kept while one wait outlasts its deadline.
     draining: Option<Receiver<Result<(), Errno>>>,
 }
@@ -63,7 +63,7 @@ impl Line {
         Ok(Self {
             port: port.to_owned(),
             stream,
-            rate: rate_of(settings.baud),
+            baud: settings.baud,
             draining: None,
         })
     }
@@ -96,9 +96,8 @@ impl Line {
 impl Transport for Line {
     fn caps(&self) -> Caps {
         // Remembered: once the line has hung up, the system no longer tells.
-        self.rate.map_or(self.stream.caps(), |rate| {
-            self.stream.caps().with_rate_at_most(rate)
-        })
+        let caps = self.stream.caps().with_baud_of(self.baud);
+        rate_of(self.baud).map_or(caps, |rate| caps.with_rate_at_most(rate))
     }
 
     fn exchange(
@@ -136,8 +135,12 @@ impl Transport for Line {
         let fd = self.stream.input();
         let mut mode =
             tcgetattr(fd).map_err(|error| TransportError::io("tcgetattr", &self.port, error))?;
-        apply_baud(&self.port, fd, &mut mode, baud)?;
-        self.rate = rate_of(baud);
+        if let Err(error) = apply_baud(&self.port, fd, &mut mode, baud) {
+            // The hardware may have taken a speed that is no use to anybody.
+            let _ = apply_baud(&self.port, fd, &mut mode, self.baud);
+            return Err(error);
+        }
+        self.baud = baud;
         Ok(())
     }
 }

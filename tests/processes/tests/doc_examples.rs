@@ -86,7 +86,8 @@ fn two_processes_and_a_socket() {
     run(&work, "nx image keygen --out os.key --pub os.pub");
     run(
         &work,
-        "nx image build --profile dev --kernel kernel --out OS.img --manifest OS.json --sign os.key",
+        "nx image build --profile dev --kernel kernel --sign os.key \
+         --out OS.img --manifest OS.json",
     );
     let socket = work.path("s").display().to_string();
     let commands = commands(README, "nx flash send");

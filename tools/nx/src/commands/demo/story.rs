@@ -69,8 +69,8 @@ pub(crate) fn run(_: &DemoArgs, ui: &mut Ui) -> Ran {
         ..
     } = cut.progress;
     ui.line(format!(
-        "cut        the link, when {before_cut} of {blocks_total} blocks were acknowledged; the device \
-         restarts"
+        "cut        the link, when {before_cut} of {blocks_total} blocks were acknowledged; \
+         the device restarts"
     ))?;
 
     let resumed = bench.job(BAD_LINK, send(), Some(&source))?;

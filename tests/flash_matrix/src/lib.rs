@@ -14,6 +14,7 @@
 )]
 
 mod draw;
+mod every_link;
 mod link;
 mod rig;
 mod shells;

@@ -31,9 +31,6 @@ pub(crate) struct Ends {
 }
 
 impl Link {
-    /// Every link. `replay:` has one end only, and tests of its own.
-    pub const ALL: [Self; 4] = [Self::Loopback, Self::Unix, Self::Tcp, Self::Serial];
-
     /// The scheme it is opened by.
     pub const fn scheme(self) -> &'static str {
         match self {

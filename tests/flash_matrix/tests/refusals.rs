@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use flash_matrix::{HostShell, Link, Rig, TestImage, run_for};
+use flash_matrix::{HostShell, Link, Rig, TestImage, on_every_link, run_for};
 use nx_flash::device::{DeviceConfig, Event as DeviceEvent, Policy};
 use nx_flash::drive::NoTape;
 use nx_flash::host::{Event, Failure, Host, HostConfig, Job};
@@ -17,7 +17,6 @@ use nx_flash::storage::MemoryStore;
 use nx_flash::wire::{BootTarget, Frame, FromDevice, Kind, Refusal, RejectCode, Verdict, Welcome};
 use nx_image::manifest::{Manifest, Profile};
 use nx_transport::{Transport, VirtualClock, loopback};
-use rstest::rstest;
 
 fn assert_rejected(failure: Option<&Failure>, code: RejectCode) {
     match failure {
@@ -52,13 +51,12 @@ fn assert_refused(link: Link, device: Option<DeviceConfig>, bad: &TestImage, cod
     );
 }
 
-#[rstest]
-fn a_strangers_signature_is_refused(
-    #[values(Link::Loopback, Link::Unix, Link::Tcp, Link::Serial)] link: Link,
-) {
-    let mut bad = TestImage::of(50_000, 21);
-    bad.signature[3] ^= 1;
-    assert_refused(link, None, &bad, RejectCode::Signature);
+on_every_link! {
+    fn a_strangers_signature_is_refused(link: Link) {
+        let mut bad = TestImage::of(50_000, 21);
+        bad.signature[3] ^= 1;
+        assert_refused(link, None, &bad, RejectCode::Signature);
+    }
 }
 
 #[test]
@@ -155,50 +153,49 @@ fn a_device_without_keys_takes_nothing() {
     assert_refused(Link::Loopback, Some(device), &image, RejectCode::Signature);
 }
 
-#[rstest]
-fn verify_info_and_reboot_are_answered(
-    #[values(Link::Loopback, Link::Unix, Link::Tcp, Link::Serial)] link: Link,
-) {
-    let image = TestImage::of(50_000, 24);
-    let (first, store) = Rig::over(Link::Loopback).send(&image);
-    first.installed();
-    let rig = Rig::over(link).boot(2).with("drop_every=4");
-    let verified = rig.job(&image, Job::Verify, store.clone());
-    let found = verified.host.iter().find_map(|event| match event {
-        Event::Verified {
-            manifest,
-            installed,
-            segments,
-            gaps_zero,
-        } => Some((manifest, installed, segments, gaps_zero)),
-        _ => None,
-    });
-    let (manifest, installed, segments, gaps_zero) = found.unwrap();
-    assert_eq!(*manifest, Manifest::digest_of(&image.manifest_bytes));
-    assert_eq!(*installed, image.manifest.installed_digest());
-    assert!(*gaps_zero);
-    assert!(
-        segments
-            .iter()
-            .all(|segment| segment.verdict == Verdict::Matches)
-    );
-    let info = rig.job(&image, Job::Info, store.clone());
-    let holds = |event: &Event| matches!(event, Event::Info(info) if info.installed.is_some());
-    assert!(info.host.iter().any(holds), "{info:#?}");
-    let reboot = rig.job(&image, Job::Reboot(BootTarget::Recovery), store.clone());
-    assert!(
-        reboot
-            .host
-            .contains(&Event::Rebooting(BootTarget::Recovery)),
-        "{reboot:#?}"
-    );
-    assert!(
-        reboot
-            .device
-            .contains(&DeviceEvent::Reboot(BootTarget::Recovery)),
-        "{reboot:#?}"
-    );
-    assert_eq!(store.next_boot(), Some(BootTarget::Recovery));
+on_every_link! {
+    fn verify_info_and_reboot_are_answered(link: Link) {
+        let image = TestImage::of(50_000, 24);
+        let (first, store) = Rig::over(Link::Loopback).send(&image);
+        first.installed();
+        let rig = Rig::over(link).boot(2).with("drop_every=4");
+        let verified = rig.job(&image, Job::Verify, store.clone());
+        let found = verified.host.iter().find_map(|event| match event {
+            Event::Verified {
+                manifest,
+                installed,
+                segments,
+                gaps_zero,
+            } => Some((manifest, installed, segments, gaps_zero)),
+            _ => None,
+        });
+        let (manifest, installed, segments, gaps_zero) = found.unwrap();
+        assert_eq!(*manifest, Manifest::digest_of(&image.manifest_bytes));
+        assert_eq!(*installed, image.manifest.installed_digest());
+        assert!(*gaps_zero);
+        assert!(
+            segments
+                .iter()
+                .all(|segment| segment.verdict == Verdict::Matches)
+        );
+        let info = rig.job(&image, Job::Info, store.clone());
+        let holds = |event: &Event| matches!(event, Event::Info(info) if info.installed.is_some());
+        assert!(info.host.iter().any(holds), "{info:#?}");
+        let reboot = rig.job(&image, Job::Reboot(BootTarget::Recovery), store.clone());
+        assert!(
+            reboot
+                .host
+                .contains(&Event::Rebooting(BootTarget::Recovery)),
+            "{reboot:#?}"
+        );
+        assert!(
+            reboot
+                .device
+                .contains(&DeviceEvent::Reboot(BootTarget::Recovery)),
+            "{reboot:#?}"
+        );
+        assert_eq!(store.next_boot(), Some(BootTarget::Recovery));
+    }
 }
 
 #[test]

@@ -5,40 +5,40 @@
     reason = "a test stops at the first surprise"
 )]
 
-use flash_matrix::{Link, Rig, TestImage, random_bytes};
+use flash_matrix::{Link, Rig, TestImage, on_every_link, random_bytes};
 use nx_flash::host::Failure;
 use nx_flash::storage::MemoryStore;
 use nx_flash::wire::OfferFlags;
 use nx_image::manifest::SegmentKind;
-use rstest::rstest;
 
-#[rstest]
-fn an_interrupted_transfer_goes_on_whatever_the_chunk(
-    #[values(Link::Loopback, Link::Unix, Link::Tcp, Link::Serial)] link: Link,
-    #[values(1_024, 65_536)] second_chunk: u32,
-) {
-    // More than the window, so that no link can take all of it before the host looks up.
-    let image = TestImage::of(3_000_000, 3);
-    let store = MemoryStore::new();
-    let first = Rig::over(link)
-        .chunk_bytes(4_096)
-        .stop_after_blocks(40)
-        .send_to(&image, store.clone());
-    assert_eq!(first.failure(), Some(&Failure::Stopped), "{first:#?}");
-    let written = store.writes();
-    let second = Rig::over(link)
-        .boot(2)
-        .chunk_bytes(second_chunk)
-        .send_to(&image, store.clone());
-    let total = u64::from(second.progress.blocks_total);
-    let second = second.installed();
-    assert!(store.installed().unwrap() == image.bytes);
-    assert_eq!(
-        u64::from(second.progress.blocks_sent),
-        total - written,
-        "no block twice"
-    );
-    assert_eq!(store.writes(), total, "no block was written twice");
+on_every_link! {
+    fn an_interrupted_transfer_goes_on_whatever_the_chunk(
+        link: Link,
+        #[values(1_024, 65_536)] second_chunk: u32,
+    ) {
+        // More than the window, so that no link can take all of it before the host looks up.
+        let image = TestImage::of(3_000_000, 3);
+        let store = MemoryStore::new();
+        let first = Rig::over(link)
+            .chunk_bytes(4_096)
+            .stop_after_blocks(40)
+            .send_to(&image, store.clone());
+        assert_eq!(first.failure(), Some(&Failure::Stopped), "{first:#?}");
+        let written = store.writes();
+        let second = Rig::over(link)
+            .boot(2)
+            .chunk_bytes(second_chunk)
+            .send_to(&image, store.clone());
+        let total = u64::from(second.progress.blocks_total);
+        let second = second.installed();
+        assert!(store.installed().unwrap() == image.bytes);
+        assert_eq!(
+            u64::from(second.progress.blocks_sent),
+            total - written,
+            "no block twice"
+        );
+        assert_eq!(store.writes(), total, "no block was written twice");
+    }
 }
 
 #[test]

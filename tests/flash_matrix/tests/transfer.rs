@@ -1,34 +1,35 @@
 //! An image arrives whole, whatever the link, the loss and the frame size.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use flash_matrix::{Link, Rig, TestImage};
+use flash_matrix::{Link, Rig, TestImage, on_every_link};
 use rstest::rstest;
 
-#[rstest]
-fn image_arrives_whole(
-    #[values(Link::Loopback, Link::Unix, Link::Tcp, Link::Serial)] link: Link,
-    #[values(
-        "",
-        "drop_every=5",
-        "dup_every=3",
-        "truncate_every=7",
-        "ber=1e-5&seed=3",
-        "burst_rate=0.01&burst_len=64&seed=5",
-        "stall_every=9&stall_ms=40"
-    )]
-    faults: &str,
-    #[values(64, 512, 65_536)] chunk_bytes: u32,
-) {
-    let image = TestImage::of(100_000, 1);
-    let (outcome, store) = Rig::over(link)
-        .with(faults)
-        .chunk_bytes(chunk_bytes)
-        .send(&image);
-    outcome.installed();
-    assert!(
-        store.installed().unwrap() == image.bytes,
-        "the installed image differs"
-    );
+on_every_link! {
+    fn image_arrives_whole(
+        link: Link,
+        #[values(
+            "",
+            "drop_every=5",
+            "dup_every=3",
+            "truncate_every=7",
+            "ber=1e-5&seed=3",
+            "burst_rate=0.01&burst_len=64&seed=5",
+            "stall_every=9&stall_ms=40"
+        )]
+        faults: &str,
+        #[values(64, 512, 65_536)] chunk_bytes: u32,
+    ) {
+        let image = TestImage::of(100_000, 1);
+        let (outcome, store) = Rig::over(link)
+            .with(faults)
+            .chunk_bytes(chunk_bytes)
+            .send(&image);
+        outcome.installed();
+        assert!(
+            store.installed().unwrap() == image.bytes,
+            "the installed image differs"
+        );
+    }
 }
 
 /// Every n-th frame lost, for every n, every phase and each direction, in virtual time.

@@ -39,7 +39,6 @@ pub struct Channel {
     unnumbered: u32,
     acked: VecDeque<Slice>,
     lost: VecDeque<Slice>,
-    last_progress: Instant,
     wire_bytes: u64,
 }
 
@@ -57,7 +56,6 @@ impl Channel {
             unnumbered: 0,
             acked: VecDeque::new(),
             lost: VecDeque::new(),
-            last_progress: now,
             wire_bytes: 0,
         }
     }
@@ -100,9 +98,7 @@ impl Channel {
                 let Ok(ack) = Ack::parse(frame.payload) else {
                     return Handled::Malformed;
                 };
-                if self.tracker.acknowledged(&ack, now) {
-                    self.last_progress = now;
-                }
+                self.tracker.acknowledged(&ack, now);
                 self.peer = ack;
                 self.settle();
                 Handled::Done
@@ -116,9 +112,6 @@ impl Channel {
 
     /// The frame with this number arrived and is taken, now or before: acknowledge it.
     pub fn accept(&mut self, seq: u32, now: Instant) {
-        if !self.receipt.has(seq) {
-            self.last_progress = now;
-        }
         self.receipt.arrived(seq, now);
     }
 
@@ -218,16 +211,6 @@ impl Channel {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timers = [self.receipt.due_at(), self.tracker.probe_at()];
         timers.into_iter().flatten().min()
-    }
-
-    /// When something last came through, in either direction.
-    pub const fn last_progress(&self) -> Instant {
-        self.last_progress
-    }
-
-    /// The peer is alive and works: its patience starts anew.
-    pub const fn note_progress(&mut self, now: Instant) {
-        self.last_progress = now;
     }
 
     /// Bytes sent and neither acknowledged nor lost.

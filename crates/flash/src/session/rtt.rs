@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::limits::{ACK_DELAY, PROBE_AFTER_MAX, PROBE_AFTER_MIN};
 
 /// Shortest time before a line whose round trip is known is probed.
-pub(super) const PROBE_AFTER_KNOWN_MIN: Duration = Duration::from_millis(20);
+pub(super) const PROBE_AFTER_KNOWN_MIN: Duration = Duration::from_millis(15);
 
 /// Measured round-trip times, and the time after which silence means loss.
 #[derive(Debug, Default)]
@@ -27,6 +27,11 @@ impl Rtt {
         let off = smoothed.abs_diff(rtt);
         self.variation = part(self.variation.saturating_mul(3).saturating_add(off), 4);
         self.smoothed = Some(part(smoothed.saturating_mul(7).saturating_add(rtt), 8));
+    }
+
+    /// The smoothed round trip; zero while there is none.
+    pub(super) fn smoothed(&self) -> Duration {
+        self.smoothed.unwrap_or_default()
     }
 
     /// The shortest round trip seen.

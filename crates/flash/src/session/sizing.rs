@@ -248,6 +248,10 @@ const fn whole(number: f64) -> u64 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the tests' own small numbers"
+)]
 mod tests {
     use super::*;
 

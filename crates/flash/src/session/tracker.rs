@@ -12,7 +12,9 @@ use crate::time::Instant;
 use crate::wire::{Ack, Object};
 
 /// What the peer may take to be scheduled.
-const SCHEDULING: Duration = Duration::from_millis(10);
+const SCHEDULING: Duration = Duration::from_millis(5);
+/// Frames given up that are remembered.
+const GIVEN_UP_MAX: usize = 64;
 /// Frames that may always be under way.
 const FRAMES_MIN: usize = 4;
 /// Data bytes of a frame that may take an eighth of a second; a larger one a sixteenth.
@@ -88,6 +90,8 @@ pub(super) struct Tracker {
     /// Whether there was nothing more to send.
     is_idle: bool,
     waiting_since: Instant,
+    /// Frames that were given up for want of an answer, and when they went out, oldest first.
+    given_up: VecDeque<(u32, Instant)>,
     resolved: VecDeque<(Item, bool)>,
     lost_bytes: u64,
 }
@@ -104,6 +108,7 @@ impl Tracker {
             probes: 0,
             is_idle: false,
             waiting_since: now,
+            given_up: VecDeque::new(),
             resolved: VecDeque::new(),
             lost_bytes: 0,
         }
@@ -179,7 +184,7 @@ impl Tracker {
         let Some(newest) = ack.last_good_seq() else {
             return false;
         };
-        let mut progress = false;
+        let mut progress = self.late_answer(ack, newest, now);
         while self.sent.front().is_some_and(|sent| sent.seq <= newest) {
             let Some(sent) = self.sent.pop_front() else {
                 break;
@@ -222,7 +227,10 @@ impl Tracker {
                 let bytes = u64::try_from(oldest.wire_bytes).unwrap_or(u64::MAX);
                 let frames = self.pace.time_of(bytes.saturating_mul(ANSWER_FRAMES));
                 let answer = least.saturating_add(frames).saturating_add(ACK_DELAY);
-                answer.saturating_add(SCHEDULING).max(PROBE_AFTER_KNOWN_MIN)
+                // Where answers take much longer than at best, repeating makes it worse.
+                let usual = self.rtt.smoothed().checked_div(2).unwrap_or_default();
+                let at_best = answer.saturating_add(SCHEDULING);
+                at_best.max(usual).max(PROBE_AFTER_KNOWN_MIN)
             }
             (round, _) => self.rtt.probe_after(round.unwrap_or(0)),
         };
@@ -253,13 +261,34 @@ impl Tracker {
                     slices = slices.saturating_sub(1);
                 }
                 self.in_flight_bytes = self.in_flight_bytes.saturating_sub(sent.wire_bytes);
-                self.settle(&sent, false);
+                self.give_up(&sent);
             } else {
                 self.sent.push_back(sent);
             }
         }
         self.probes = self.probes.saturating_add(1);
         self.waiting_since = now;
+    }
+
+    /// Counts a frame as lost, though it may only be late.
+    fn give_up(&mut self, sent: &Sent) {
+        if self.given_up.len() >= GIVEN_UP_MAX {
+            self.given_up.pop_front();
+        }
+        self.given_up.push_back((sent.seq, sent.sent_at));
+        self.settle(sent, false);
+    }
+
+    /// An answer to frames that were given up shows that the round trip is longer than it
+    /// seemed. Without this a line that slows down would be filled with what repeats itself.
+    fn late_answer(&mut self, ack: &Ack, newest: u32, now: Instant) -> bool {
+        let mut arrived = self.given_up.iter().filter(|(seq, _)| ack.covers(*seq));
+        let last = arrived.next_back().copied();
+        self.given_up.retain(|(seq, _)| *seq > newest);
+        if let Some((_, sent_at)) = last {
+            self.rtt.sample(now.since(sent_at));
+        }
+        last.is_some()
     }
 
     /// The next frame whose fate is known, and whether it arrived.

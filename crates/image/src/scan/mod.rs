@@ -12,11 +12,7 @@ mod segments;
 mod whole;
 mod zeros;
 
-<<<<<<< ours
 #[cfg(any(test, feature = "build"))]
-=======
-#[cfg(any(feature = "build", test))]
->>>>>>> theirs
 pub(crate) use holes::Holes;
 pub(crate) use lane::Lane;
 pub(crate) use reading::scan;

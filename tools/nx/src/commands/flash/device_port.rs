@@ -24,6 +24,13 @@ pub(crate) struct DevicePort {
     /// NX_PORT, or `port` in the configuration file]
     #[arg(long, value_name = "PORT")]
     port: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: PortOptions,
+}
+
+/// How to open the way to a device, and what to record of the talk with it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PortOptions {
     /// Speed of a serial line, in baud; the port's own `?baud=` goes first
     #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
     baud: u32,
@@ -48,18 +55,10 @@ pub(crate) struct DevicePort {
     pub(crate) events: Option<PathBuf>,
 }
 
-impl DevicePort {
+impl PortOptions {
     /// How long nothing may move.
     pub(crate) const fn patience(&self) -> Duration {
         Duration::from_secs(self.give_up_after)
-    }
-
-    /// Which port that is.
-    ///
-    /// # Errors
-    /// When none is given, or it is no port.
-    pub(crate) fn spec(&self) -> Result<PortSpec, NxError> {
-        Ok(config::port(self.port.as_deref())?.parse()?)
     }
 
     /// Whether the events take standard output, where the result would go.
@@ -71,6 +70,16 @@ impl DevicePort {
     pub(crate) const fn reconnects(&self) -> bool {
         !self.no_reconnect
     }
+}
+
+impl DevicePort {
+    /// Which port that is.
+    ///
+    /// # Errors
+    /// When none is given, or it is no port.
+    pub(crate) fn spec(&self) -> Result<PortSpec, NxError> {
+        Ok(config::port(self.port.as_deref())?.parse()?)
+    }
 
     /// Opens the port. Behind `loopback:` a device in this process answers, which trusts `keys`
     /// and forgets everything in the end.
@@ -80,9 +89,9 @@ impl DevicePort {
     pub(crate) fn open(&self, keys: &[PublicKey]) -> Result<Lasting<'_>, NxError> {
         let spec = self.spec()?;
         let mut options = OpenOptions::new()
-            .with_baud(self.baud)
+            .with_baud(self.options.baud)
             .with_splitter(FlashSplitter::boxed)
-            .with_remote(self.allow_remote)
+            .with_remote(self.options.allow_remote)
             .with_device(in_process::attach(keys.to_vec()));
         let link = open(&spec, &options)?;
         options.connect_timeout = RECONNECT_MAX;

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &InfoArgs, ui: &mut Ui) -> Ran {
         let text = "the device answered something else than was asked";
         return Err(NxError::new(Reason::DeviceProtocol, text));
     };
-    if !args.port.events_to_stdout() {
+    if !args.port.options.events_to_stdout() {
         for (name, value) in rows(&info) {
             ui.line(format!("{name:<10} {value}"))?;
         }

@@ -11,6 +11,7 @@ mod reboot;
 mod replay;
 mod send;
 mod session;
+mod transfer;
 mod verify;
 
 use clap::{Args, Subcommand};

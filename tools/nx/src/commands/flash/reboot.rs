@@ -47,7 +47,7 @@ pub(crate) fn run(args: &RebootArgs, ui: &mut Ui) -> Ran {
     match ended.result? {
         Event::Rebooting(set) if set == target => {
             let target = target.as_str();
-            let message = if args.port.events_to_stdout() {
+            let message = if args.port.options.events_to_stdout() {
                 String::new()
             } else {
                 format!("the device starts again: {target}")

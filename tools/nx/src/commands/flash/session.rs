@@ -56,19 +56,19 @@ pub(crate) fn run(
     interrupt: &Interrupt,
     ui: &mut Ui,
 ) -> Result<Ended, NxError> {
-    if port.events_to_stdout() && ui.is_json() {
+    if port.options.events_to_stdout() && ui.is_json() {
         let text = "--events - and --json both want standard output";
         let error = NxError::new(Reason::UsageArguments, text);
         return Err(error.hint("`--events FILE`"));
     }
     // A device that was told to start again is told once.
-    let reconnects = port.reconnects() && !matches!(job, Job::Reboot(_));
+    let reconnects = port.options.reconnects() && !matches!(job, Job::Reboot(_));
     let mut config = HostConfig::new(nonce(), job);
-    config.give_up_after = port.patience();
-    let mut events = EventStream::open(port.events.as_deref())?;
+    config.give_up_after = port.options.patience();
+    let mut events = EventStream::open(port.options.events.as_deref())?;
     let mut link = port.open(keys)?;
-    let mut recorder = match &port.capture {
-        Some(path) if port.capture_elide => {
+    let mut recorder = match &port.options.capture {
+        Some(path) if port.options.capture_elide => {
             Some(Recorder::create_elided(path, Side::Host, &config)?)
         }
         Some(path) => Some(Recorder::create(path, Side::Host, &config)?),

@@ -91,7 +91,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Ran {
         Some((manifest, _)) => compare(manifest, &segments),
         None => segments.iter().map(as_told).collect(),
     };
-    if !args.port.events_to_stdout() {
+    if !args.port.options.events_to_stdout() {
         for row in &rows {
             let sha256 = row.sha256.map_or_else(|| "-".into(), |d| d.to_string());
             ui.line(format!("{}\t{sha256}\t{}", row.name, row.found.word()))?;

@@ -41,23 +41,6 @@ impl SegmentBlocks {
     pub fn checksums(&self) -> &[u32] {
         &self.checksums
     }
-
-    /// The root of the segment's hash tree.
-    #[cfg(feature = "build")]
-    pub(crate) fn root(&self) -> Digest {
-        let mut root = RootBuilder::new();
-        for digest in &self.digests {
-            root.push(digest);
-        }
-        root.finish().0
-    }
-
-    /// Takes the digest and the checksum of the next block.
-    #[cfg(feature = "build")]
-    pub(crate) fn push(&mut self, (digest, checksum): (Digest, u32)) {
-        self.digests.push(digest);
-        self.checksums.push(checksum);
-    }
 }
 
 /// The blocks of an image.
@@ -67,24 +50,9 @@ pub struct BlockTable {
 }
 
 impl BlockTable {
-    #[cfg(feature = "build")]
-    pub(crate) const fn new(segments: Vec<SegmentBlocks>) -> Self {
-        Self { segments }
-    }
-
     /// The blocks of each segment, in the manifest's order.
     pub fn segments(&self) -> &[SegmentBlocks] {
         &self.segments
-    }
-
-    /// The file's content.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let digests = self.segments.iter().flat_map(SegmentBlocks::digests);
-        let checksums = self.segments.iter().flat_map(SegmentBlocks::checksums);
-        digests
-            .flat_map(|digest| *digest.as_bytes())
-            .chain(checksums.flat_map(|checksum| checksum.to_le_bytes()))
-            .collect()
     }
 
     /// Reads the file, if it is there and its digests give the block roots of `manifest`.

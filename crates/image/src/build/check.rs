@@ -1,61 +1,76 @@
 //! Whether an image holds what was written to it.
 
+use std::io;
+
+use super::blocks::{BlockFile, Checksums, Numbers};
 use crate::manifest::Region;
 use crate::scan::Lane;
-use crate::sidecar::{BlockTable, SegmentBlocks};
 
 /// Compares the blocks of an image that is read back with their checksums as they were written.
 ///
 /// A checksum is enough: nobody chooses what a defect or a bad medium leaves.
 #[derive(Debug)]
-pub(super) struct Checksums<'a> {
+pub(super) struct Check<'a> {
     segments: Vec<Segment<'a>>,
     block_size: usize,
 }
 
 #[derive(Debug)]
 struct Segment<'a> {
-    want: &'a [u32],
+    want: Checksums<'a>,
     /// Blocks that have ended.
-    ended: usize,
+    ended: u64,
     /// Bytes of the block that has not.
     filled: usize,
     checksum: crc32fast::Hasher,
-    first_bad: Option<usize>,
+    first_bad: Option<u64>,
+    failed: Option<io::Error>,
 }
 
-impl<'a> Checksums<'a> {
-    pub(super) fn of(blocks: &'a BlockTable, block_size: u32) -> Self {
-        let segment = |blocks: &'a SegmentBlocks| Segment {
-            want: blocks.checksums(),
+impl<'a> Check<'a> {
+    /// With the blocks of each segment, in order.
+    pub(super) fn of(
+        file: &BlockFile<'a>,
+        segments: impl IntoIterator<Item = Numbers>,
+        block_size: u32,
+    ) -> Self {
+        let segment = |blocks| Segment {
+            want: file.checksums(blocks),
             ended: 0,
             filled: 0,
             checksum: crc32fast::Hasher::new(),
             first_bad: None,
+            failed: None,
         };
         Self {
-            segments: blocks.segments().iter().map(segment).collect(),
+            segments: segments.into_iter().map(segment).collect(),
             block_size: usize::try_from(block_size).unwrap_or(usize::MAX).max(1),
         }
     }
 
     /// Segment and block of the first that differs.
-    pub(super) fn finish(mut self) -> Option<(usize, usize)> {
+    ///
+    /// # Errors
+    /// When the checksums could not be read.
+    pub(super) fn finish(mut self) -> io::Result<Option<(usize, u64)>> {
         for (index, segment) in self.segments.iter_mut().enumerate() {
             if segment.filled > 0 {
                 segment.end_block();
             }
+            if let Some(error) = segment.failed.take() {
+                return Err(error);
+            }
             // Blocks that did not come differ too.
-            let missing = (segment.ended < segment.want.len()).then_some(segment.ended);
+            let missing = segment.want.next()?.map(|_| segment.ended);
             if let Some(block) = segment.first_bad.or(missing) {
-                return Some((index, block));
+                return Ok(Some((index, block)));
             }
         }
-        None
+        Ok(None)
     }
 }
 
-impl Lane for Checksums<'_> {
+impl Lane for Check<'_> {
     fn take(&mut self, region: &Region, _at: u64, mut bytes: &[u8]) {
         let found = region
             .segment
@@ -77,8 +92,14 @@ impl Lane for Checksums<'_> {
 impl Segment<'_> {
     fn end_block(&mut self) {
         let checksum = std::mem::take(&mut self.checksum).finalize();
-        if self.first_bad.is_none() && self.want.get(self.ended) != Some(&checksum) {
-            self.first_bad = Some(self.ended);
+        match self.want.next() {
+            Ok(want) if want == Some(checksum) => {}
+            Ok(_) => {
+                self.first_bad.get_or_insert(self.ended);
+            }
+            Err(error) => {
+                self.failed.get_or_insert(error);
+            }
         }
         self.ended = self.ended.saturating_add(1);
         self.filled = 0;
@@ -87,28 +108,34 @@ impl Segment<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::digest::Digest;
+    use crate::build::copy::digest_blocks;
 
     const BLOCK: usize = 16;
 
     /// What is found when `image` is read back, in pieces of `step` bytes, for a segment that
-    /// was `written`.
-    fn found(written: &[u8], image: &[u8], step: usize) -> Option<(usize, usize)> {
-        let mut blocks = SegmentBlocks::default();
-        for block in written.chunks(BLOCK) {
-            blocks.push((Digest::of(block), crc32fast::hash(block)));
-        }
-        let blocks = BlockTable::new(vec![blocks]);
-        let mut checksums = Checksums::of(&blocks, BLOCK as u32);
-        let region = Region {
-            range: 0..image.len() as u64,
-            segment: Some(0),
+    /// was `written`, the second of an image.
+    fn found(written: &[u8], image: &[u8], step: usize) -> Option<u64> {
+        let file = tempfile::tempfile().unwrap();
+        let count = written.chunks(BLOCK).len() as u64;
+        let file = BlockFile::new(&file, Path::new("os.blocks"), count.saturating_add(1));
+        file.put(0, &digest_blocks(b"another", BLOCK)).unwrap();
+        file.put(1, &digest_blocks(written, BLOCK)).unwrap();
+        let segments = [(0, 1), (1, count)].map(|(first, count)| Numbers { first, count });
+        let mut check = Check::of(&file, segments, BLOCK as u32);
+        let region = |segment| Region {
+            range: 0..u64::MAX,
+            segment: Some(segment),
         };
+        check.take(&region(0), 0, b"another");
         for piece in image.chunks(step) {
-            checksums.take(&region, 0, piece);
+            check.take(&region(1), 7, piece);
         }
-        checksums.finish()
+        let found = check.finish().unwrap();
+        assert!(found.is_none_or(|(segment, _)| segment == 1));
+        found.map(|(_, block)| block)
     }
 
     #[test]
@@ -119,7 +146,7 @@ mod tests {
             for at in 0..written.len() {
                 let mut image = written.clone();
                 image[at] ^= 0x20;
-                assert_eq!(found(&written, &image, step), Some((0, at / BLOCK)));
+                assert_eq!(found(&written, &image, step), Some((at / BLOCK) as u64));
             }
         }
     }
@@ -128,9 +155,12 @@ mod tests {
     fn blocks_that_are_missing_or_too_many_are_found() {
         let written: Vec<u8> = (0..48).collect();
         for len in 0..48 {
-            assert_eq!(found(&written, &written[..len], 5), Some((0, len / BLOCK)));
+            assert_eq!(
+                found(&written, &written[..len], 5),
+                Some((len / BLOCK) as u64)
+            );
         }
         let longer = [written.as_slice(), &[0]].concat();
-        assert_eq!(found(&written, &longer, 5), Some((0, 3)));
+        assert_eq!(found(&written, &longer, 5), Some(3));
     }
 }

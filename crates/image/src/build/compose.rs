@@ -10,79 +10,84 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::check::Checksums;
+use super::blocks::{BlockFile, Numbers};
+use super::check::Check;
 use super::copy::{copy, digest_blocks};
 use super::error::BuildError;
 use super::gpt;
 use super::input::Input;
-use super::layout::{Layout, Place, lay_out};
-use super::outputs::Output;
+use super::layout::{Place, lay_out};
 use super::writer::{Build, Progress};
 use crate::digest::Digest;
 use crate::manifest::{Manifest, Role, Segment, SegmentKind, Table};
 use crate::scan::{Lane, Segments, Whole, scan};
-use crate::sidecar::{BlockTable, SegmentBlocks};
 use crate::state::StateHeader;
-
-/// A finished image.
-#[derive(Debug)]
-pub(super) struct Composed {
-    pub(super) manifest: Manifest,
-    pub(super) blocks: BlockTable,
-}
 
 /// A segment in the image, and what its bytes were on their way there.
 struct Placed {
     place: Place,
+    blocks: Numbers,
     root: Digest,
-    blocks: SegmentBlocks,
 }
 
-impl Placed {
-    fn new(place: Place, blocks: SegmentBlocks) -> Self {
-        let root = blocks.root();
-        Self {
-            place,
-            root,
-            blocks,
-        }
-    }
-}
+/// Where what is made goes, and its name in errors.
+type To<'a> = (&'a mut File, &'a Path);
 
-/// Writes the image. `path` names it in errors.
+/// Writes the image and its block digests; returns its manifest.
 pub(super) fn compose(
     build: &Build,
     inputs: &[Input],
-    output: &mut Output,
-    path: &Path,
+    (image, path): To<'_>,
+    (blocks, blocks_path): To<'_>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Composed, BuildError> {
+) -> Result<Manifest, BuildError> {
     let mut sizes: Vec<_> = inputs
         .iter()
         .map(|input| (input.kind, input.size))
         .collect();
     sizes.push((SegmentKind::State, StateHeader::BYTES as u64));
     let layout = lay_out(&sizes, build.table, build.state_bytes).map_err(BuildError::Format)?;
-    let image = output.file();
     image
         .set_len(layout.image_bytes)
         .map_err(BuildError::io("extend", path))?;
-    let mut placed = write_contents(build, inputs, &layout, image, path, progress)?;
+    let mut total = 0_u64;
+    let mut numbered = Vec::new();
+    for place in &layout.places {
+        let count = place.size.div_ceil(u64::from(build.block_size.max(1)));
+        let first = total;
+        total = total.saturating_add(count);
+        numbered.push((*place, Numbers { first, count }));
+    }
+    let file = BlockFile::new(blocks, blocks_path, total);
+    let (tables, contents): (Vec<_>, Vec<_>) = numbered
+        .into_iter()
+        .partition(|(place, _)| place.kind.role() == Role::Table);
+    let total = layout.image_bytes;
+    let mut writing = |done| {
+        progress(Progress::Writing { done, total });
+        build.check_stop()
+    };
+    let mut placed = Vec::new();
+    for segment in contents {
+        write_content(build, inputs, segment, (image, path), file, &mut writing)?;
+        placed.push(Placed::new(segment, file)?);
+    }
     if build.table == Table::Gpt {
         let content: Vec<_> = placed
             .iter()
             .map(|placed| (placed.place, placed.root))
             .collect();
         gpt::write(image, &build.board, &content)?;
-        for place in layout.of_role(Role::Table) {
-            let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
-            image
-                .read_exact_at(&mut bytes, place.offset)
-                .map_err(BuildError::io("read", path))?;
-            placed.push(digested(*place, build.block_size, &bytes));
-        }
-        placed.sort_by_key(|placed| placed.place.offset);
     }
+    for (place, numbers) in tables {
+        let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
+        image
+            .read_exact_at(&mut bytes, place.offset)
+            .map_err(BuildError::io("read", path))?;
+        file.put(numbers.first, &digested(build, &bytes))?;
+        placed.push(Placed::new((place, numbers), file)?);
+    }
+    placed.sort_by_key(|placed| placed.place.offset);
     // Zero until it is known; the map of the image does not depend on it.
     let unknown = Digest::from_bytes([0; Digest::BYTES]);
     let mut manifest = Manifest {
@@ -92,13 +97,28 @@ pub(super) fn compose(
             .map(|placed| segment(placed, unknown))
             .collect(),
     };
-    let blocks = BlockTable::new(placed.into_iter().map(|placed| placed.blocks).collect());
-    let (whole, segments) = read_back(build, &manifest, &blocks, (image, path), progress)?;
+    let check = Check::of(
+        &file,
+        placed.iter().map(|placed| placed.blocks),
+        build.block_size,
+    );
+    let (whole, segments) = read_back(build, &manifest, check, (image, path), progress)?;
     manifest.image.sha256 = whole;
     for (segment, sha256) in manifest.segments.iter_mut().zip(segments) {
         segment.sha256 = sha256;
     }
-    Ok(Composed { manifest, blocks })
+    Ok(manifest)
+}
+
+impl Placed {
+    fn new((place, blocks): (Place, Numbers), file: BlockFile<'_>) -> Result<Self, BuildError> {
+        let root = file.root(blocks)?;
+        Ok(Self {
+            place,
+            blocks,
+            root,
+        })
+    }
 }
 
 fn segment(placed: &Placed, sha256: Digest) -> Segment {
@@ -114,69 +134,49 @@ fn segment(placed: &Placed, sha256: Digest) -> Segment {
     }
 }
 
-fn write_contents(
+/// Writes a segment that is no table.
+fn write_content(
     build: &Build,
     inputs: &[Input],
-    layout: &Layout,
-    image: &File,
-    path: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<Placed>, BuildError> {
-    let total = layout.image_bytes;
-    let mut placed = Vec::new();
-    for place in layout
-        .places
-        .iter()
-        .filter(|place| place.kind.role() != Role::Table)
-    {
-        let input = inputs.iter().find(|input| input.kind == place.kind);
-        placed.push(match input {
-            Some(input) => {
-                let each = &mut |done| {
-                    let done = place.offset.saturating_add(done);
-                    progress(Progress::Writing { done, total });
-                    build.check_stop()
-                };
-                let blocks = copy(input, *place, build.block_size, (image, path), each)?;
-                input.check_unchanged()?;
-                Placed::new(*place, blocks)
-            }
-            None => {
-                let header = build.state_header().encode();
-                image
-                    .write_all_at(&header, place.offset)
-                    .map_err(BuildError::io("write", path))?;
-                digested(*place, build.block_size, &header)
-            }
-        });
-    }
-    Ok(placed)
+    (place, numbers): (Place, Numbers),
+    (image, path): (&File, &Path),
+    blocks: BlockFile<'_>,
+    writing: &mut dyn FnMut(u64) -> Result<(), BuildError>,
+) -> Result<(), BuildError> {
+    let Some(input) = inputs.iter().find(|input| input.kind == place.kind) else {
+        let header = build.state_header().encode();
+        image
+            .write_all_at(&header, place.offset)
+            .map_err(BuildError::io("write", path))?;
+        return blocks.put(numbers.first, &digested(build, &header));
+    };
+    let each = &mut |done| writing(place.offset.saturating_add(done));
+    let blocks = (blocks, numbers.first);
+    copy(input, place, build.block_size, (image, path), blocks, each)?;
+    input.check_unchanged()
 }
 
-fn digested(place: Place, block_size: u32, bytes: &[u8]) -> Placed {
-    let mut blocks = SegmentBlocks::default();
-    let block_size = usize::try_from(block_size).unwrap_or(usize::MAX).max(1);
-    digest_blocks(bytes, block_size)
-        .into_iter()
-        .for_each(|block| blocks.push(block));
-    Placed::new(place, blocks)
+fn digested(build: &Build, bytes: &[u8]) -> Vec<(Digest, u32)> {
+    digest_blocks(
+        bytes,
+        usize::try_from(build.block_size)
+            .unwrap_or(usize::MAX)
+            .max(1),
+    )
 }
 
 /// Digests the image and its segments, which have to hold the blocks that were written.
 fn read_back(
     build: &Build,
     manifest: &Manifest,
-    blocks: &BlockTable,
+    check: Check<'_>,
     (image, path): (&File, &Path),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Digest, Vec<Digest>), BuildError> {
     let total = manifest.image.size;
     let regions = manifest.regions();
     let mut whole = Whole::default();
-    let mut lane = (
-        Segments::of(&regions),
-        Checksums::of(blocks, build.block_size),
-    );
+    let mut lane = (Segments::of(&regions), check);
     let mut stopped = Ok(());
     let lanes: &mut [&mut dyn Lane] = &mut [&mut whole, &mut lane];
     let scanned = scan(image, total, &regions, lanes, &mut |done| {
@@ -194,12 +194,15 @@ fn read_back(
         path: path.display().to_string(),
         what,
     };
-    let (segments, checksums) = lane;
+    let (segments, check) = lane;
     let (segments, stray) = segments.finish();
     if let Some(offset) = stray {
         return Err(differs("gap", format!("is not zero at offset {offset}")));
     }
-    match checksums.finish() {
+    match check
+        .finish()
+        .map_err(BuildError::io("read the blocks of", path))?
+    {
         None => Ok((whole.finish(), segments)),
         Some((index, block)) => {
             let segment = manifest

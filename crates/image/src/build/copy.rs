@@ -12,13 +12,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use super::blocks::BlockFile;
 use super::error::BuildError;
 use super::input::Input;
 use super::layout::Place;
 use crate::digest::Digest;
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::scan::{Holes, is_zero};
-use crate::sidecar::SegmentBlocks;
 
 /// Bytes that a thread takes at once, or one block where that is more: few enough that they are
 /// read, digested and written in its processor's cache.
@@ -29,14 +29,15 @@ const THREADS_MAX: usize = 8;
 /// Runs of zeros of this length, in bytes, are not written: they stay holes.
 const HOLE_BYTES: usize = 64 * 1024;
 
-/// Copies an input into its place; returns its blocks. `each` gets the bytes done.
+/// Copies an input into its place, and its block digests into theirs. `each` gets the bytes done.
 pub(super) fn copy(
     input: &Input,
     place: Place,
     block_size: u32,
     (image, path): (&File, &Path),
+    (blocks, first): (BlockFile<'_>, u64),
     each: &mut dyn FnMut(u64) -> Result<(), BuildError>,
-) -> Result<SegmentBlocks, BuildError> {
+) -> Result<(), BuildError> {
     let work = Work {
         input,
         place,
@@ -45,6 +46,8 @@ pub(super) fn copy(
         run_bytes: RUN_BYTES.max(block_size),
         image,
         path,
+        blocks,
+        first,
         next: AtomicU64::new(0),
         done: AtomicU64::new(0),
     };
@@ -53,29 +56,21 @@ pub(super) fn copy(
     let threads = threads
         .min(THREADS_MAX)
         .min(usize::try_from(runs).unwrap_or(THREADS_MAX));
-    let parts = thread::scope(|scope| {
+    thread::scope(|scope| {
         let others: Vec<_> = (1..threads)
             .map(|_| scope.spawn(|| work.run(&mut |_| Ok(()))))
             .collect();
-        let mut parts = vec![work.run(each)];
-        for other in others {
-            parts.push(other.join().unwrap_or_else(|_| {
+        let own = work.run(each);
+        others.into_iter().fold(own, |done, other| {
+            let other = other.join().unwrap_or_else(|_| {
                 let source = io::Error::other("a thread that digests ended early");
                 Err(BuildError::io("digest", &input.path)(source))
-            }));
-        }
-        parts.into_iter().collect::<Result<Vec<_>, _>>()
+            });
+            done.and(other)
+        })
     })?;
     // The other threads may have done all of it.
-    each(place.size)?;
-    let mut parts = parts.concat();
-    parts.sort_unstable_by_key(|part| part.0);
-    let mut blocks = SegmentBlocks::default();
-    parts
-        .into_iter()
-        .flat_map(|part| part.1)
-        .for_each(|block| blocks.push(block));
-    Ok(blocks)
+    each(place.size)
 }
 
 /// Digest and CRC-32 of each block of some bytes, the last of which may be short.
@@ -86,9 +81,6 @@ pub(super) fn digest_blocks(bytes: &[u8], block_size: usize) -> Vec<(Digest, u32
         .collect()
 }
 
-/// Number of a run, and its blocks.
-type Part = (u64, Vec<(Digest, u32)>);
-
 /// What the threads share.
 struct Work<'a> {
     input: &'a Input,
@@ -97,6 +89,9 @@ struct Work<'a> {
     run_bytes: u32,
     image: &'a File,
     path: &'a Path,
+    blocks: BlockFile<'a>,
+    /// Number of the first block.
+    first: u64,
     /// The run that the next thread takes.
     next: AtomicU64,
     /// Bytes done.
@@ -105,11 +100,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Takes runs until there are none, or something fails.
-    fn run(
-        &self,
-        each: &mut dyn FnMut(u64) -> Result<(), BuildError>,
-    ) -> Result<Vec<Part>, BuildError> {
-        let mut parts = Vec::new();
+    fn run(&self, each: &mut dyn FnMut(u64) -> Result<(), BuildError>) -> Result<(), BuildError> {
         let mut buffer = Vec::new();
         let mut holes = Holes::of(&self.input.file);
         let mut zeros = None;
@@ -118,25 +109,26 @@ impl Work<'_> {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let start = number.saturating_mul(run_bytes);
             if start >= self.place.size {
-                return Ok(parts);
+                return Ok(());
             }
             let len = self.place.size.saturating_sub(start).min(run_bytes);
             let range = start..start.saturating_add(len);
             let blocks = if len == run_bytes && holes.cover(range.clone()) {
                 Ok(zeros.get_or_insert_with(|| self.zeros()).clone())
             } else {
-                self.blocks(range, &mut buffer)
+                self.run_of(range, &mut buffer)
             };
             let done = self.done.fetch_add(len, Ordering::Relaxed);
             let done = done.saturating_add(len);
-            let taken = blocks.and_then(|blocks| each(done).map(|()| blocks));
-            match taken {
-                Ok(blocks) => parts.push((number, blocks)),
-                Err(error) => {
-                    // Nobody takes another one.
-                    self.next.store(self.place.size, Ordering::Relaxed);
-                    return Err(error);
-                }
+            let run_blocks = run_bytes.checked_div(self.block_size as u64).unwrap_or(0);
+            let first = number.saturating_mul(run_blocks).saturating_add(self.first);
+            let taken = blocks
+                .and_then(|blocks| self.blocks.put(first, &blocks))
+                .and_then(|()| each(done));
+            if taken.is_err() {
+                // Nobody takes another one.
+                self.next.store(self.place.size, Ordering::Relaxed);
+                return taken;
             }
         }
     }
@@ -147,7 +139,7 @@ impl Work<'_> {
         digest_blocks(&run, self.block_size)
     }
 
-    fn blocks(
+    fn run_of(
         &self,
         range: Range<u64>,
         buffer: &mut Vec<u8>,

@@ -1,7 +1,7 @@
 //! Where everything lies in an image.
 
 use crate::limits::IMAGE_BYTES_MAX;
-use crate::manifest::{ManifestError, Role, SegmentKind, Table};
+use crate::manifest::{ManifestError, SegmentKind, Table};
 
 /// Partitions begin and end at multiples of this in an image with a partition table, and the
 /// length of the state partition is one of them, in bytes.
@@ -33,15 +33,6 @@ pub(super) struct Place {
 pub(super) struct Layout {
     pub(super) places: Vec<Place>,
     pub(super) image_bytes: u64,
-}
-
-impl Layout {
-    /// The places of this role, in order.
-    pub(super) fn of_role(&self, role: Role) -> impl Iterator<Item = &Place> {
-        self.places
-            .iter()
-            .filter(move |place| place.kind.role() == role)
-    }
 }
 
 /// Lays out segments of these lengths; a state partition gets `state_bytes`.

@@ -3,6 +3,7 @@
 //! What it writes from a directory it reads back, decodes and compares with the tree before
 //! anything is signed. Outputs appear complete or not at all.
 
+mod blocks;
 mod check;
 mod compose;
 mod copy;

@@ -172,11 +172,18 @@ impl Build {
             inputs.push(input);
         }
         let mut output = Output::begin(image)?;
-        let composed = compose(self, &inputs, &mut output, image, progress)?;
-        let raw = composed.manifest.encode();
+        let mut table = Output::begin(&blocks)?;
+        let composed = compose(
+            self,
+            &inputs,
+            (output.file(), image),
+            (table.file(), &blocks),
+            progress,
+        )?;
+        let raw = composed.encode();
         Manifest::parse(&raw).map_err(BuildError::Format)?;
         let signed = signer.map(|signer| sign(signer, &raw)).transpose()?;
-        let mut small = vec![Output::of(&blocks, &composed.blocks.to_bytes())?];
+        let mut small = vec![table];
         if let Some(signed) = &signed {
             small.push(Output::of(signature, signed)?);
         }
@@ -197,7 +204,7 @@ impl Build {
         }
         Ok(Report {
             manifest_digest: Manifest::digest_of(&raw),
-            manifest: composed.manifest,
+            manifest: composed,
             signed_by: signer.map(|signer| signer.public_key().fingerprint()),
         })
     }

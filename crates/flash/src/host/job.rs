@@ -123,6 +123,9 @@ impl Running {
                     let what = "the device installed another manifest than the one sent";
                     return Err(Failure::Protocol(what.to_string()));
                 }
+                if let Some(plan) = &mut self.plan {
+                    plan.installed();
+                }
                 return Ok((
                     Some(Event::Installed {
                         manifest,

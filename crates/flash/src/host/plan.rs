@@ -212,6 +212,13 @@ impl Plan {
         }
     }
 
+    /// The device has everything: what is not acknowledged yet has arrived too.
+    pub(super) fn installed(&mut self) {
+        let open = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
+        self.open.clear();
+        self.sent_blocks = self.sent_blocks.saturating_add(open);
+    }
+
     /// The next slice to send, and its payload; lost ones first, cut to the size of now.
     pub(super) fn next_piece(&mut self, channel: &Channel, max: usize) -> Option<Piece> {
         while let Some(Slice::Block {

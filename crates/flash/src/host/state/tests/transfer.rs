@@ -225,3 +225,19 @@ fn bits_behind_the_last_block_are_no_blocks() {
     bench.say(&need(1, 0xff));
     assert_eq!(bench.host.progress().blocks_needed, 3);
 }
+
+#[test]
+fn what_is_installed_has_arrived_acknowledged_or_not() {
+    let image = Image::new();
+    let mut bench = image.accepted();
+    bench.say(&need(0, 0b0000_0110));
+    bench.say(&need(1, 0));
+    while bench.serve(&image) > 0 {
+        // The host sends, and hears of no frame that it arrived.
+        bench.frames();
+    }
+    assert_eq!(bench.host.progress().blocks_sent, 0);
+    bench.say(&installed(&image));
+    let progress = bench.host.progress();
+    assert_eq!((progress.blocks_sent, progress.blocks_needed), (2, 2));
+}

@@ -7,7 +7,7 @@
 
 use flash_matrix::{Link, Rig, TestImage, on_every_link, random_bytes};
 use nx_flash::host::Failure;
-use nx_flash::storage::MemoryStore;
+use nx_flash::storage::{FileStore, FileStoreConfig, MemoryStore};
 use nx_flash::wire::OfferFlags;
 use nx_image::manifest::SegmentKind;
 
@@ -98,6 +98,73 @@ fn only_the_blocks_that_changed_are_sent() {
         .installed();
     assert_eq!(update.progress.blocks_sent, 2);
     assert!(store.installed().unwrap() == new.bytes);
+}
+
+/// An update in which one segment grows, so that the next one moves, and a third is a copy.
+fn an_update_that_moves() -> (TestImage, TestImage) {
+    let kernel = random_bytes(100_000, 8);
+    let grown = [kernel.clone(), random_bytes(70_000, 9)].concat();
+    let pkgfs = random_bytes(300_000, 10);
+    let old = vec![
+        (SegmentKind::Kernel, kernel),
+        (SegmentKind::Pkgfs, pkgfs.clone()),
+    ];
+    let new = vec![
+        (SegmentKind::Kernel, grown),
+        (SegmentKind::Rootfs, pkgfs.clone()),
+        (SegmentKind::Pkgfs, pkgfs),
+    ];
+    let image = |contents| TestImage::from_segments(contents, 4_096);
+    (image(old), image(new))
+}
+
+/// Of the kernel's 42 blocks the first 24 are whole in the old image.
+const BLOCKS_THAT_ARE_NEW: u32 = 42 - 24;
+
+#[test]
+fn blocks_are_found_at_other_offsets_and_in_other_segments() {
+    let (old, new) = an_update_that_moves();
+    let (first, store) = Rig::over(Link::Loopback).send(&old);
+    first.installed();
+    let update = Rig::over(Link::Loopback)
+        .boot(2)
+        .send_to(&new, store.clone())
+        .installed();
+    assert_eq!(update.progress.blocks_sent, BLOCKS_THAT_ARE_NEW);
+    assert!(store.installed().unwrap() == new.bytes);
+}
+
+#[test]
+fn a_store_in_files_finds_blocks_elsewhere_too_unless_they_have_rotted() {
+    let (old, new) = an_update_that_moves();
+    for rotten in [0, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target.img");
+        let config = FileStoreConfig {
+            target: target.clone(),
+            journal: dir.path().join("journal"),
+            layout: None,
+            boot_record: None,
+        };
+        let store = || FileStore::open(&config).unwrap();
+        Rig::over(Link::Loopback).send_to(&old, store()).installed();
+        if rotten > 0 {
+            let mut bytes = std::fs::read(&target).unwrap();
+            let last = bytes.len() - 5_000;
+            bytes[last] ^= 1;
+            std::fs::write(&target, bytes).unwrap();
+        }
+        let update = Rig::over(Link::Loopback)
+            .boot(2)
+            .send_to(&new, store())
+            .installed();
+        // The rotten block is missed twice: in the segment that moved, and in its copy.
+        assert_eq!(
+            update.progress.blocks_sent,
+            BLOCKS_THAT_ARE_NEW + 2 * rotten
+        );
+        assert!(std::fs::read(&target).unwrap() == new.bytes);
+    }
 }
 
 #[test]

@@ -79,6 +79,16 @@ pub enum Request {
         /// So many.
         bytes: u32,
     },
+    /// Copy a block with this digest to the staged image from wherever the installed one has it:
+    /// another offset, another segment.
+    Gather {
+        /// SHA-256 of the block; what is copied has been digested to it.
+        digest: Digest,
+        /// To here.
+        offset: u64,
+        /// So many.
+        bytes: u32,
+    },
     /// Write to the staged image.
     Write {
         /// Here.
@@ -169,7 +179,7 @@ pub enum Outcome {
     Bytes(Option<Vec<u8>>),
     /// To `Digest`; nothing when the medium does not hold so many bytes.
     Digest(Option<Digest>),
-    /// To `IsZero`.
+    /// To `IsZero`, and to `Gather`: whether it was found.
     Flag(bool),
     /// To everything else.
     Done,

@@ -44,6 +44,8 @@ enum Step {
     Installed,
     /// A block is being copied from the installed image.
     Adopting,
+    /// A block is being looked for elsewhere in the installed image.
+    Gathering,
 }
 
 impl Survey {
@@ -51,7 +53,12 @@ impl Survey {
     pub(super) const fn is_at_work(&self) -> bool {
         match self.step {
             Step::WantDirectory | Step::NextPage | Step::WantPage => false,
-            Step::Directory | Step::Page | Step::Staged | Step::Installed | Step::Adopting => true,
+            Step::Directory
+            | Step::Page
+            | Step::Staged
+            | Step::Installed
+            | Step::Adopting
+            | Step::Gathering => true,
         }
     }
 }
@@ -197,10 +204,11 @@ impl Transfer {
                         desk.ask(Request::Adopt { offset, bytes }, Purpose::Survey);
                     }
                     None if self.same_as_installed && self.resumed => self.look_at_staged(desk),
-                    None => self.need_block(channel, desk),
+                    None => self.gather(channel, desk),
                 }
             }
-            (Step::Adopting, _) => {
+            (Step::Gathering, Outcome::Flag(false)) => self.need_block(channel, desk),
+            (Step::Adopting | Step::Gathering, _) => {
                 if let Some(block) = self.survey_block() {
                     self.have(&block, desk);
                 }
@@ -319,6 +327,25 @@ impl Transfer {
             },
             Purpose::Survey,
         );
+    }
+
+    /// Looks for a block at other offsets of the installed image, before the host is asked.
+    fn gather(&mut self, channel: &mut Channel, desk: &mut Desk) {
+        let block = self.survey_block();
+        let wanted = block.and_then(|block| Some((block, self.expected(&block)?)));
+        // Where the offered image is the installed one, a block that is bad there is nowhere.
+        let Some((block, digest)) = wanted.filter(|_| !self.same_as_installed) else {
+            self.need_block(channel, desk);
+            return;
+        };
+        self.set_step(Step::Gathering);
+        let (offset, bytes) = (block.offset, block.bytes);
+        let gather = Request::Gather {
+            digest,
+            offset,
+            bytes,
+        };
+        desk.ask(gather, Purpose::Survey);
     }
 
     fn need_block(&mut self, channel: &mut Channel, desk: &mut Desk) {

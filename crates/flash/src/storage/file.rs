@@ -17,6 +17,7 @@ use super::digests::DigestFiles;
 use super::error::StorageError;
 use super::journal::{Journal, Phase};
 use super::lock::{Held, Lock};
+use super::places::Places;
 use super::target::{Layout, Target};
 use super::{Store, boot_record};
 use crate::device::{Outcome, Request, StoreError, StoreStatus};
@@ -49,6 +50,8 @@ pub struct FileStore {
     /// What was digested last in place, where both areas are the same bytes.
     looked_at: Option<(u64, u32, Option<Digest>)>,
     zeros: Option<(u32, Digest)>,
+    /// Where the installed image has its blocks, once that was asked.
+    places: Option<Places>,
     _lock: Lock,
 }
 
@@ -78,6 +81,7 @@ impl FileStore {
             keeps_state: false,
             looked_at: None,
             zeros: None,
+            places: None,
             target,
             _lock: lock,
         };
@@ -165,6 +169,11 @@ impl FileStore {
                 self.copy(offset, u64::from(bytes))?;
                 Outcome::Done
             }
+            Request::Gather {
+                digest,
+                offset,
+                bytes,
+            } => Outcome::Flag(self.gather(&digest, offset, bytes)?),
             Request::Write { offset, bytes } => {
                 self.write(offset, &bytes)?;
                 Outcome::Done

@@ -7,6 +7,7 @@ use nx_image::digest::Digest;
 use nx_image::manifest::Manifest;
 
 use super::Store;
+use super::places::Places;
 use crate::device::{Area, Outcome, Request, StoreStatus};
 use crate::wire::BootTarget;
 
@@ -97,6 +98,25 @@ impl Held {
         }
     }
 
+    fn gather(&mut self, digest: &Digest, offset: u64, bytes: u32) -> bool {
+        let Some((raw, _)) = &self.installed else {
+            return false;
+        };
+        let Ok(manifest) = Manifest::parse(raw) else {
+            return false;
+        };
+        let page = |root: &Digest, page| self.digests.get(&(*root, Some(page))).cloned();
+        let found = Places::of(&manifest, page)
+            .find(digest)
+            .and_then(|from| self.bytes(Area::Installed, from, u64::from(bytes)))
+            .filter(|found| Digest::of(found) == *digest)
+            .map(<[u8]>::to_vec);
+        if let Some(found) = &found {
+            self.stage(offset, found);
+        }
+        found.is_some()
+    }
+
     fn copy(&mut self, offset: u64, bytes: u64) {
         let found = self
             .bytes(Area::Installed, offset, bytes)
@@ -161,6 +181,11 @@ impl Store for MemoryStore {
                 held.copy(offset, u64::from(bytes));
                 Outcome::Done
             }
+            Request::Gather {
+                digest,
+                offset,
+                bytes,
+            } => Outcome::Flag(held.gather(&digest, offset, bytes)),
             Request::Write { offset, bytes } => {
                 held.writes = held.writes.saturating_add(1);
                 held.stage(offset, &bytes);

@@ -12,6 +12,7 @@ mod file;
 mod journal;
 mod lock;
 mod memory;
+mod places;
 mod readers;
 mod target;
 

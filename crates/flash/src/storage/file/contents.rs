@@ -4,12 +4,14 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use nx_image::digest::Digest;
+use nx_image::manifest::Manifest;
 
 use super::FileStore;
 use crate::device::Area;
 use crate::extents::{each_nonzero, is_zero, next_data, read_at};
 use crate::storage::error::StorageError;
 use crate::storage::journal::Phase;
+use crate::storage::places::Places;
 use crate::storage::target::Layout;
 
 impl FileStore {
@@ -113,6 +115,43 @@ impl FileStore {
             to.write_all_at(chunk, at).map(|()| true)
         })
         .map_err(StorageError::io("copy to", &path))
+    }
+
+    /// Copies a block with this digest from wherever the installed image has it; says whether it
+    /// does. In place there is no second image to take it from.
+    pub(super) fn gather(
+        &mut self,
+        digest: &Digest,
+        offset: u64,
+        bytes: u32,
+    ) -> Result<bool, StorageError> {
+        if self.target.layout == Layout::InPlace {
+            return Ok(false);
+        }
+        let Some(from) = self.places().find(digest) else {
+            return Ok(false);
+        };
+        let Some(file) = self.reading(Area::Installed)? else {
+            return Ok(false);
+        };
+        let mut block = vec![0; usize::try_from(bytes).unwrap_or(0)];
+        let had = read_at(&file, &mut block, from)
+            .map_err(StorageError::io("read", &self.target.path))?;
+        if had != block.len() || Digest::of(&block) != *digest {
+            return Ok(false);
+        }
+        self.write(offset, &block)?;
+        Ok(true)
+    }
+
+    fn places(&mut self) -> &Places {
+        if self.places.is_none() {
+            let installed = self.status().installed;
+            let manifest = installed.and_then(|raw| Manifest::parse(&raw).ok());
+            let page = |root: &Digest, page| self.digests.load(root, Some(page));
+            self.places = manifest.map(|manifest| Places::of(&manifest, page));
+        }
+        self.places.get_or_insert_default()
     }
 
     pub(super) fn zero_gap(&mut self, offset: u64, bytes: u64) -> Result<(), StorageError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nx_transport::{Transport, TransportError};
 
 use crate::machine::{Machine, RequestId};
+use crate::speed::SpeedChange;
 use crate::time::Instant;
 
 /// Bytes that may wait for the link before the machine is asked for another frame. Small,
@@ -20,6 +21,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const FULL_PATIENCE: Duration = Duration::from_millis(5);
 /// How long the link may take for what a finished machine has left to say.
 const REMAINS_FOR: Duration = Duration::from_secs(1);
+/// How long what was said at a speed may take to leave before the speed is changed.
+const DRAIN_FOR: Duration = Duration::from_secs(1);
 
 /// What surrounds a machine: storage or image data, and somebody who listens.
 pub trait Shell<M: Machine> {
@@ -125,14 +128,22 @@ impl Driver {
         tape: &mut dyn Tape<M>,
     ) -> Result<Round, TransportError> {
         let clock = link.clock();
-        let now = Instant::from(clock.now());
+        let mut now = Instant::from(clock.now());
         tape.round(now);
         shell.tick(machine, now);
         let more_requests = loop {
             let Some((id, request)) = machine.poll_request() else {
                 break false;
             };
-            let outcome = shell.serve(request);
+            let outcome = match M::speed_change(&request) {
+                Some(change) => {
+                    let held = self.change_speed(link, &change);
+                    now = Instant::from(clock.now());
+                    tape.round(now);
+                    M::speed_changed(held)
+                }
+                None => shell.serve(request),
+            };
             tape.done(id, &outcome);
             machine.handle_done(id, outcome, now);
             if Instant::from(clock.now()).since(now) >= SERVE_FOR {
@@ -185,6 +196,37 @@ impl Driver {
             machine.handle_timeout(now);
         }
         Ok(Round::Going)
+    }
+
+    /// Has the link change its speed; returns whether it did.
+    fn change_speed(&mut self, link: &mut dyn Transport, change: &SpeedChange) -> bool {
+        if change.drain && !(self.hand_over(link) && link.drain(DRAIN_FOR).is_ok()) {
+            return false;
+        }
+        let held = link.set_baud(change.baud).is_ok();
+        match change.back {
+            Some(back) if held => link.set_baud(back).is_ok(),
+            _ => held,
+        }
+    }
+
+    /// Hands over all that waits for the link; returns whether it was taken in time.
+    fn hand_over(&mut self, link: &mut dyn Transport) -> bool {
+        let clock = link.clock();
+        let until = clock.now().saturating_add(DRAIN_FOR);
+        while !self.pending().is_empty() {
+            let left = until.saturating_sub(clock.now());
+            if left.is_zero() {
+                return false;
+            }
+            let pending = self.out.get(self.sent..).unwrap_or_default();
+            // A link that fails says so again.
+            match link.exchange(pending, &mut [], left) {
+                Ok(moved) => self.sent = self.sent.saturating_add(moved.sent),
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// How long what a finished machine has left to say may wait for the link: it may matter to

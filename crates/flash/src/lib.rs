@@ -16,6 +16,7 @@ pub mod host;
 pub mod limits;
 pub mod machine;
 pub mod session;
+pub mod speed;
 pub mod time;
 pub mod wire;
 

@@ -75,6 +75,43 @@ pub const REPAIR_ROUNDS_MAX: u32 = 3;
 /// session: twice what [`REPAIR_ROUNDS_MAX`] rounds come to.
 pub const ASKED_AGAIN_MAX: u32 = 16;
 
+/// Pieces of the pattern that tests a line speed.
+pub const BAUD_TESTS: u32 = 32;
+/// Pieces that have to arrive for a speed to be good. A line that loses a frame in four at the
+/// new speed still gains by any step of more than a third.
+pub const BAUD_TESTS_MIN: u32 = 24;
+/// Bytes of the pattern in each piece.
+pub const BAUD_TEST_BYTES: usize = 128;
+/// Line speeds that a host may try in a session.
+pub const BAUD_LADDER_MAX: usize = 16;
+/// Time between two tries to get the peer's ear about a line speed.
+pub const BAUD_ASK_EVERY: Duration = Duration::from_millis(200);
+/// Times that a host asks for a speed before it leaves the line as it is: several times what a
+/// device needs to come back from a speed at which nothing is heard.
+pub const BAUD_ASKS_MAX: u32 = 8;
+/// Time between two calls at a new speed.
+pub const BAUD_CALL_EVERY: Duration = Duration::from_millis(50);
+/// Time after a change of speed before anything is sent: the hardware settles meanwhile.
+pub const BAUD_GUARD: Duration = Duration::from_millis(5);
+/// Silence at a speed under test after which both sides go back, beside the time of
+/// [`BAUD_SILENCE_BITS`].
+pub const BAUD_SILENCE: Duration = Duration::from_millis(400);
+/// Bits at the speed under test that a side waits for beside [`BAUD_SILENCE`]: two pieces.
+pub const BAUD_SILENCE_BITS: u64 = 2 * 10 * 160;
+/// Silence at a speed that was good, after which both sides go back to that of the beginning.
+pub const BAUD_LOST_AFTER: Duration = Duration::from_secs(3);
+/// How often a host says at a raised speed that it is still there.
+pub const BAUD_KEEP_EVERY: Duration = Duration::from_secs(1);
+/// How long a device stays at a raised speed when its session is over: its last
+/// acknowledgement may have been lost.
+pub const BAUD_LINGER: Duration = Duration::from_millis(500);
+
+const _: () = assert!(BAUD_TESTS == u32::BITS && BAUD_TESTS_MIN <= BAUD_TESTS);
+const _: () = assert!(BAUD_KEEP_EVERY.as_millis() * 3 <= BAUD_LOST_AFTER.as_millis());
+const _: () = assert!(
+    BAUD_ASK_EVERY.as_millis() * (BAUD_ASKS_MAX as u128) > 3 * BAUD_SILENCE.as_millis(),
+    "a device is asked until it is surely back"
+);
 const _: () = assert!(ASKED_AGAIN_MAX >= 4 * (REPAIR_ROUNDS_MAX + 1));
 const _: () = assert!(SLICE_BYTES_MAX + DATA_ADDRESS_BYTES <= PAYLOAD_BYTES_MAX);
 const _: () = assert!((SLICE_BYTES_MAX as u64).is_multiple_of(ADDRESS_UNIT_BYTES));

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt::Debug;
 
+use crate::speed::SpeedChange;
 use crate::time::Instant;
 
 /// Names a request until it is answered.
@@ -33,6 +34,10 @@ pub trait Machine {
     fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<usize>;
     /// The next request.
     fn poll_request(&mut self) -> Option<(RequestId, Self::Request)>;
+    /// What a request asks of the link itself, if it does: the loop serves it, and not the shell.
+    fn speed_change(request: &Self::Request) -> Option<SpeedChange>;
+    /// The answer to such a request: whether the link did so.
+    fn speed_changed(held: bool) -> Self::Outcome;
     /// The next event.
     fn poll_event(&mut self) -> Option<Self::Event>;
     /// When `handle_timeout` wants to be called, if nothing else happens before.

@@ -2,9 +2,9 @@
 //! edit the bytes.
 
 use nx_flash::wire::{
-    AbortReason, Ack, BootTarget, Busy, BusyPhase, DeviceInfo, Frame, FromDevice, FromHost, Hello,
-    Kind, Need, Object, OfferFlags, Refusal, RejectCode, SeqRange, Verdict, VerifiedSegment,
-    Welcome,
+    AbortReason, Ack, BAUD_BIT, Baud, BaudStep, BootTarget, Busy, BusyPhase, DeviceInfo, Frame,
+    FromDevice, FromHost, Hello, Kind, Need, Object, OfferFlags, Refusal, RejectCode, SeqRange,
+    Verdict, VerifiedSegment, Welcome,
 };
 use nx_image::digest::Digest;
 use nx_image::manifest::Profile;
@@ -131,6 +131,61 @@ fn busy() {
         "9e4e010801000500040000001100edb6 \
          0100000100000000000000020000000000 ee2353e9",
     );
+}
+
+/// A `BAUD` frame of session 0x50001.
+#[track_caller]
+fn assert_baud(step: BaudStep, frozen: &str) {
+    let baud = Baud {
+        baud: 921_600,
+        step,
+    };
+    let mut payload = Vec::new();
+    baud.emit(&mut payload);
+    assert_wire(&payload, frozen);
+    assert_eq!(Baud::parse(&payload), Ok(baud));
+}
+
+#[test]
+fn baud() {
+    let mut payload = Vec::new();
+    let step = BaudStep::Ask;
+    Baud {
+        baud: 921_600,
+        step,
+    }
+    .emit(&mut payload);
+    assert_frame(
+        Kind::Baud,
+        0x50001,
+        2,
+        &payload,
+        "9e4e010b01000500020000000500418c \
+         0100100e00 dfd68847",
+    );
+    assert_baud(BaudStep::Able, "0200100e00");
+    assert_baud(BaudStep::Unable, "0300100e00");
+    assert_baud(BaudStep::Call, "0400100e00");
+    assert_baud(BaudStep::Keep, "0700100e00");
+    assert_baud(BaudStep::Kept, "0800100e00");
+    let [even, odd] = ["55", "aa"].map(|byte| byte.repeat(128));
+    assert_baud(BaudStep::Test(0), &format!("0500100e0000{even}"));
+    assert_baud(BaudStep::Test(29), &format!("0500100e001d{odd}"));
+    let runs = ["00".repeat(16), "ff".repeat(16)].concat().repeat(4);
+    assert_baud(BaudStep::Test(2), &format!("0500100e0002{runs}"));
+    assert_baud(
+        BaudStep::Heard(0x8000_0003),
+        &format!("0600100e0003000080{runs}"),
+    );
+    assert_baud(
+        BaudStep::Test(31),
+        "0500100e001f3f2ebadab68c23f4c96b50a6df57506e9bccf005a38dd98ac467 \
+         29285ee325fc32c8b5270579ba40aa8d80a06822cc2cd3d94aac837668c54d8c \
+         d021ddba226ddb568923f9995f5b9897f309d6a8256a4206708c81bd852c953a \
+         b04eb217885caeefb2a88451bb9487294dd02b2c3f5a7f234c49ce246d78f30d \
+         1da761d80ea8",
+    );
+    assert_eq!(BAUD_BIT, 0x8000_0000);
 }
 
 #[test]

@@ -64,6 +64,14 @@ fn duration(fields: &mut Reader<'_>) -> Result<Duration, DecodeError> {
     fields.u64().map(Duration::from_micros)
 }
 
+/// A speed, which captures of earlier versions do not have.
+fn baud(fields: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    fields.u32().map(|baud| (baud > 0).then_some(baud))
+}
+
 impl Recorded for HostConfig {
     fn record(&self, fields: &mut Writer<'_>) {
         fields.u64(self.nonce);
@@ -94,6 +102,10 @@ impl Recorded for HostConfig {
                 fields.u8(if *target == BootTarget::Normal { 3 } else { 4 });
             }
         }
+        fields.u32(self.baud.unwrap_or(0));
+        for baud in &self.fast_baud {
+            fields.u32(*baud);
+        }
     }
 
     fn restore(fields: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -116,10 +128,17 @@ impl Recorded for HostConfig {
             4 => Job::Reboot(BootTarget::Recovery),
             _ => return Err(DecodeError::Value),
         };
+        let baud = baud(fields)?;
+        let mut fast_baud = Vec::new();
+        while !fields.is_empty() {
+            fast_baud.push(fields.u32()?);
+        }
         Ok(Self {
             nonce,
             name,
             give_up_after,
+            baud,
+            fast_baud,
             job,
         })
     }
@@ -130,6 +149,9 @@ impl Recorded for host::Outcome {
         match self {
             Self::Bytes(bytes) => put_bytes(fields.u8(0), bytes),
             Self::Failed(why) => put_string(fields.u8(1), why),
+            Self::Speed { held } => {
+                fields.u8(8).u8(u8::from(*held));
+            }
         }
     }
 
@@ -137,6 +159,9 @@ impl Recorded for host::Outcome {
         match fields.u8()? {
             0 => bytes(fields).map(Self::Bytes),
             1 => string(fields).map(Self::Failed),
+            8 => Ok(Self::Speed {
+                held: fields.u8()? == 1,
+            }),
             _ => Err(DecodeError::Value),
         }
     }
@@ -165,6 +190,7 @@ impl Recorded for DeviceConfig {
         put_string(fields, &self.agent);
         fields.u32(self.window_bytes);
         put_duration(fields, self.give_up_after);
+        fields.u32(self.baud.unwrap_or(0));
     }
 
     fn restore(fields: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -193,6 +219,7 @@ impl Recorded for DeviceConfig {
             agent: string(fields)?,
             window_bytes: fields.u32()?,
             give_up_after: duration(fields)?,
+            baud: baud(fields)?,
         })
     }
 }
@@ -225,6 +252,9 @@ impl Recorded for device::Outcome {
             Self::Done => {
                 fields.u8(5);
             }
+            Self::Speed { held } => {
+                fields.u8(8).u8(u8::from(*held));
+            }
             Self::Failed(error) => {
                 let (kind, text) = match error {
                     StoreError::Full(text) => (0, text),
@@ -252,6 +282,9 @@ impl Recorded for device::Outcome {
             3 => Self::Digest(option(fields, digest)?),
             4 => Self::Flag(fields.u8()? == 1),
             5 => Self::Done,
+            8 => Self::Speed {
+                held: fields.u8()? == 1,
+            },
             6 => {
                 let kind = fields.u8()?;
                 let text = string(fields)?;

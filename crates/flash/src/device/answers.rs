@@ -29,6 +29,11 @@ impl Device {
             }
             return Ok(());
         }
+        if purpose == Purpose::Speed {
+            self.speed
+                .done(outcome == Outcome::Speed { held: true }, now);
+            return Ok(());
+        }
         let Some(session) = &mut self.session else {
             return Ok(());
         };

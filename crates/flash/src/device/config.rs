@@ -41,6 +41,8 @@ pub struct DeviceConfig {
     pub window_bytes: u32,
     /// How long a session may be silent before it ends.
     pub give_up_after: Duration,
+    /// Speed in baud that the link is opened at, if it can change it.
+    pub baud: Option<u32>,
 }
 
 impl DeviceConfig {
@@ -55,6 +57,7 @@ impl DeviceConfig {
             agent: concat!("flashd ", env!("CARGO_PKG_VERSION")).into(),
             window_bytes: WINDOW_BYTES,
             give_up_after: GIVE_UP_AFTER,
+            baud: None,
         }
     }
 }

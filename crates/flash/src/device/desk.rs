@@ -23,6 +23,8 @@ pub(super) enum Purpose {
     Finish,
     Verify,
     Boot,
+    /// The line's speed.
+    Speed,
     /// Nothing depends on it but that it succeeds.
     Kept,
 }
@@ -55,8 +57,9 @@ impl Desk {
 
     /// The answers of a transfer are of no interest any more; what was not asked yet never is.
     pub(super) fn forget(&mut self) {
-        self.pending
-            .retain(|_, purpose| matches!(purpose, Purpose::Status | Purpose::Boot));
+        self.pending.retain(|_, purpose| {
+            matches!(purpose, Purpose::Status | Purpose::Boot | Purpose::Speed)
+        });
         let pending = &self.pending;
         self.requests.retain(|(id, _)| pending.contains_key(id));
     }

@@ -38,6 +38,11 @@ pub enum Event {
     },
     /// Every block was read back from the medium and matches.
     VerifyOk,
+    /// The line has another speed.
+    BaudChanged {
+        /// In baud.
+        baud: u32,
+    },
     /// Installed.
     Installed {
         /// SHA-256 of the manifest.

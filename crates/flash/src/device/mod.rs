@@ -16,6 +16,7 @@ mod offer;
 mod pages;
 mod request;
 mod session;
+mod speed;
 mod state;
 mod survey;
 mod transfer;

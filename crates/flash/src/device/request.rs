@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use nx_image::digest::Digest;
 
+use crate::speed::SpeedChange;
 use crate::wire::BootTarget;
 
 /// Which of the two images a device may hold.
@@ -132,6 +133,8 @@ pub enum Request {
     },
     /// Set the next boot.
     SetBoot(BootTarget),
+    /// Change the line's speed: the loop asks the link, and no store.
+    Speed(SpeedChange),
 }
 
 /// What a device holds.
@@ -181,6 +184,11 @@ pub enum Outcome {
     Digest(Option<Digest>),
     /// To `IsZero`, and to `Gather`: whether it was found.
     Flag(bool),
+    /// To `Speed`.
+    Speed {
+        /// The link did so.
+        held: bool,
+    },
     /// To everything else.
     Done,
     /// To anything.

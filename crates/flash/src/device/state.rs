@@ -9,12 +9,14 @@ use crate::device::event::Event;
 use crate::device::offer::Refused;
 use crate::device::request::{Outcome, Request, StoreStatus};
 use crate::device::session::{Session, Stage, Welcomed};
+use crate::device::speed::Speed;
 use crate::device::transfer::say;
 use crate::limits::{BUSY_EVERY, MESSAGES_IN_FLIGHT_MAX};
 use crate::machine::{Machine, RequestId};
 use crate::session::{Handled, Incoming as FromLink, Intake};
+use crate::speed::SpeedChange;
 use crate::time::Instant;
-use crate::wire::{Frame, FromDevice, FromHost, Kind, Refusal, RejectCode};
+use crate::wire::{BAUD_BIT, Baud, Frame, FromDevice, FromHost, Kind, Refusal, RejectCode};
 
 /// Answers that may wait for a host that asks and does not listen.
 const ANSWERS_QUEUED_MAX: usize = 4 * MESSAGES_IN_FLIGHT_MAX;
@@ -36,6 +38,7 @@ pub struct Device {
     pub(super) damaged_frames: u64,
     /// The acknowledgement of a farewell.
     pub(super) last_words: Vec<u8>,
+    pub(super) speed: Speed,
 }
 
 /// Bytes of a `WELCOME` and of the frame around its answer, at least.
@@ -46,6 +49,7 @@ impl Device {
     pub fn new(config: DeviceConfig) -> Self {
         let mut desk = Desk::default();
         desk.ask(Request::Status, Purpose::Status);
+        let speed = Speed::new(config.baud);
         Self {
             config,
             intake: Intake::new(),
@@ -60,6 +64,7 @@ impl Device {
             last_good_seq: 0,
             damaged_frames: 0,
             last_words: Vec::new(),
+            speed,
         }
     }
 
@@ -109,9 +114,17 @@ impl Device {
             return;
         };
         session.last_heard = now;
+        self.speed.heard(now);
         if let Some(Welcomed::Once(at)) = session.welcomed.replace(Welcomed::Heard) {
             let bytes = frame.payload.len().saturating_add(WELCOME_BYTES);
             session.channel.took(now.since(at), bytes);
+        }
+        if frame.kind == Kind::Baud.number() {
+            if let Ok(baud) = Baud::parse(frame.payload) {
+                self.speed.frame(baud, now);
+                self.settle_speed();
+            }
+            return;
         }
         let result = match session.channel.handle_frame(frame, now) {
             Handled::Payload => {
@@ -165,6 +178,21 @@ impl Device {
         self.desk.ask(Request::Status, Purpose::Status);
     }
 
+    /// What is left of the codecs of a host: what this device can do.
+    pub(super) const fn speed_bit(&self) -> u32 {
+        if self.speed.is_known() { BAUD_BIT } else { 0 }
+    }
+
+    /// What the line's speed asks for and tells.
+    fn settle_speed(&mut self) {
+        if let Some(change) = self.speed.poll_request() {
+            self.desk.ask(Request::Speed(change), Purpose::Speed);
+        }
+        if let Some(baud) = self.speed.poll_news() {
+            self.desk.tell(Event::BaudChanged { baud });
+        }
+    }
+
     fn pump(&mut self) {
         if let Some(Session {
             channel,
@@ -178,6 +206,8 @@ impl Device {
 
     /// What does not come from outside: restarts that are due, sessions that fell silent.
     fn tick(&mut self, now: Instant) {
+        self.speed.handle_timeout(self.session.is_some(), now);
+        self.settle_speed();
         let Some(session) = &mut self.session else {
             return;
         };
@@ -237,6 +267,7 @@ impl Machine for Device {
         self.intake = Intake::new();
         self.refusal = None;
         self.last_words.clear();
+        self.speed.closed();
         if self.session.is_some() {
             self.end(Some(Event::Closed));
         }
@@ -261,6 +292,13 @@ impl Machine for Device {
             return Some(len);
         }
         let session = self.session.as_mut()?;
+        if let Some(baud) = self.speed.poll_transmit() {
+            let mut payload = Vec::new();
+            baud.emit(&mut payload);
+            let len = session.channel.send_unnumbered(Kind::Baud, &payload, out);
+            self.settle_speed();
+            return Some(len);
+        }
         if session.busy_at.is_some_and(|at| at <= now) {
             session.busy_at = Some(now.after(BUSY_EVERY));
             if let Some(busy) = session.busy() {
@@ -280,13 +318,25 @@ impl Machine for Device {
         self.desk.next_request()
     }
 
+    fn speed_change(request: &Request) -> Option<SpeedChange> {
+        match request {
+            Request::Speed(change) => Some(*change),
+            _ => None,
+        }
+    }
+
+    fn speed_changed(held: bool) -> Outcome {
+        Outcome::Speed { held }
+    }
+
     fn poll_event(&mut self) -> Option<Event> {
         self.desk.next_event()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         let Some(session) = &self.session else {
-            return self.intake.poll_timeout();
+            let timers = [self.intake.poll_timeout(), self.speed.poll_timeout(false)];
+            return timers.into_iter().flatten().min();
         };
         let (checkpoint, ask) = match &session.stage {
             Stage::Transfer(transfer) => (transfer.checkpoint_at(), transfer.ask_at()),
@@ -294,6 +344,7 @@ impl Machine for Device {
         };
         let timers = [
             self.intake.poll_timeout(),
+            self.speed.poll_timeout(true),
             session.channel.poll_timeout(),
             session.busy_at.filter(|_| session.busy().is_some()),
             session

@@ -106,6 +106,10 @@ impl Machine for Pressed {
     fn poll_request(&mut self) -> Option<(RequestId, ())> {
         None
     }
+    fn speed_change((): &()) -> Option<SpeedChange> {
+        None
+    }
+    fn speed_changed(_held: bool) {}
     fn poll_event(&mut self) -> Option<()> {
         None
     }

@@ -59,6 +59,7 @@ impl Calling {
         &mut self,
         config: &HostConfig,
         nonce: u64,
+        codecs: u32,
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Option<usize> {
@@ -73,7 +74,7 @@ impl Calling {
             version_min: VERSION,
             version_max: VERSION,
             nonce,
-            codecs: 0,
+            codecs,
             host: config.name.clone(),
         };
         let mut payload = Vec::new();

@@ -1,6 +1,7 @@
 //! What the host's machine is made from.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::host::event::Job;
@@ -15,6 +16,11 @@ pub struct HostConfig {
     pub name: String,
     /// How long nothing may move before it gives up.
     pub give_up_after: Duration,
+    /// Speed in baud that the link is opened at, if it can change it.
+    pub baud: Option<u32>,
+    /// Speeds in baud to try before the job, in this order, each from the best so far; at most
+    /// 16. Nothing is tried on a link without a speed, or with a device that cannot.
+    pub fast_baud: Vec<u32>,
     /// What to do.
     pub job: Job,
 }
@@ -26,6 +32,8 @@ impl HostConfig {
             nonce,
             name: "nx".into(),
             give_up_after: GIVE_UP_AFTER,
+            baud: None,
+            fast_baud: Vec::new(),
             job,
         }
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use nx_image::digest::Digest;
 
+use crate::speed::SpeedChange;
 use crate::wire::{BootTarget, BusyPhase, DeviceInfo, OfferFlags, VerifiedSegment};
 
 /// What the host is to do.
@@ -29,7 +30,7 @@ pub enum Job {
     Reboot(BootTarget),
 }
 
-/// What the host's machine needs of the image's file.
+/// What the host's machine needs of the image's file, or of the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The bytes of a block.
@@ -53,6 +54,8 @@ pub enum Request {
         /// Index of the page in the segment.
         page: u16,
     },
+    /// Change the line's speed: the loop asks the link, and no source.
+    Speed(SpeedChange),
 }
 
 /// The answer.
@@ -60,6 +63,11 @@ pub enum Request {
 pub enum Outcome {
     /// What was asked for.
     Bytes(Vec<u8>),
+    /// To `Speed`.
+    Speed {
+        /// The link did so.
+        held: bool,
+    },
     /// It cannot be had: this is why.
     Failed(String),
 }
@@ -78,6 +86,11 @@ pub enum Event {
     },
     /// The device forgot the session (it restarted, or another host came): a new one begins.
     SessionLost,
+    /// The line has another speed: a test has passed at it, or the one before was lost.
+    BaudChanged {
+        /// In baud.
+        baud: u32,
+    },
     /// The manifest is accepted.
     Accepted,
     /// A segment's blocks are all known to be needed or not.

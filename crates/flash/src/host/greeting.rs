@@ -8,7 +8,7 @@ use crate::host::job::Running;
 use crate::host::state::{Host, State};
 use crate::session::Channel;
 use crate::time::Instant;
-use crate::wire::{Frame, Refusal, RejectCode, VERSION, Welcome};
+use crate::wire::{BAUD_BIT, Frame, Refusal, RejectCode, VERSION, Welcome};
 
 /// Sessions that may be lost to another host before this one leaves it the device.
 const SESSIONS_LOST_MAX: u32 = 3;
@@ -40,6 +40,7 @@ impl Host {
         if self.boot.replace(welcome.boot) != Some(welcome.boot) {
             // It restarted: nobody took it.
             self.sessions_lost = 0;
+            self.speed.forget_losses();
         }
         let mut channel = Channel::new(welcome.session, now);
         if let Some(round_trip) = round_trip {
@@ -53,6 +54,9 @@ impl Host {
             welcome.window,
         );
         self.state = State::Running { channel, job };
+        if welcome.codecs & BAUD_BIT != 0 {
+            self.speed.begin(now);
+        }
         self.events.push_back(Event::Connected {
             session: welcome.session,
             boot: welcome.boot,
@@ -102,7 +106,8 @@ impl Host {
         // What is still missing is asked for again in the next session.
         self.past.blocks_needed = self.past.blocks_sent;
         self.nonce = self.nonce.wrapping_add(1);
-        self.asked.clear();
+        self.forget_asked();
+        self.speed.call_again();
         self.state = State::Calling(Calling::new(now));
     }
 }

@@ -230,6 +230,7 @@ impl Running {
         let bytes = match outcome {
             Outcome::Bytes(bytes) => bytes,
             Outcome::Failed(why) => return Err(Failure::Source(why)),
+            Outcome::Speed { .. } => return Ok(()),
         };
         if let Request::Block {
             number,
@@ -304,7 +305,7 @@ impl Running {
 /// The object that answers a request.
 const fn object_of(request: &Request) -> Option<Object> {
     match *request {
-        Request::Block { .. } => None,
+        Request::Block { .. } | Request::Speed(_) => None,
         Request::Directory { segment } => Some(Object::Directory { segment }),
         Request::Page { segment, page } => Some(Object::Page { segment, page }),
     }

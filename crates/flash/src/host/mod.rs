@@ -11,6 +11,7 @@ mod objects;
 mod parting;
 mod plan;
 mod progress;
+mod speed;
 mod state;
 mod working;
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::host::event::{Event, Failure};
+use crate::host::event::{Event, Failure, Request};
 use crate::host::job::queue;
 use crate::host::state::{Host, State};
 use crate::time::Instant;
@@ -14,7 +14,8 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(3);
 impl Host {
     /// The job is over: tells the device, if there is a session.
     pub(super) fn part(&mut self, reason: AbortReason, outcome: Event, now: Instant) {
-        self.asked.clear();
+        self.forget_asked();
+        self.speed.cancel();
         self.remember();
         match core::mem::replace(&mut self.state, State::Ended) {
             State::Running { mut channel, .. } => {
@@ -76,9 +77,15 @@ impl Host {
         };
         // Nobody listens: there is nobody to part from.
         self.remember();
-        self.asked.clear();
+        self.forget_asked();
         self.state = State::Ended;
         self.events.push_back(Event::Failed(failure));
+    }
+
+    /// Nobody waits for the image's bytes any more. What the line does is of interest still.
+    pub(super) fn forget_asked(&mut self) {
+        self.asked
+            .retain(|_, request| matches!(request, Request::Speed(_)));
     }
 
     /// Keeps what a session cost when it ends.

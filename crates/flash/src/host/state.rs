@@ -9,10 +9,12 @@ use crate::host::config::HostConfig;
 use crate::host::event::{Event, Failure, Job, Outcome, Request};
 use crate::host::job::Running;
 use crate::host::progress::Progress;
+use crate::host::speed::Speed;
 use crate::machine::{Machine, RequestId};
 use crate::session::{Channel, Handled, Incoming, Intake};
+use crate::speed::SpeedChange;
 use crate::time::Instant;
-use crate::wire::{AbortReason, Busy, Frame, FromDevice, Hello, Kind};
+use crate::wire::{AbortReason, BAUD_BIT, Baud, Busy, Frame, FromDevice, Hello, Kind};
 
 /// Where the host is.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ pub struct Host {
     pub(super) past: Progress,
     pub(super) received_bytes: u64,
     damaged_frames: u64,
+    pub(super) speed: Speed,
 }
 
 impl Host {
@@ -63,6 +66,7 @@ impl Host {
     pub fn new(config: HostConfig) -> Self {
         Self {
             nonce: config.nonce,
+            speed: Speed::new(config.baud, &config.fast_baud),
             config,
             state: State::Calling(Calling::new(Instant::ZERO)),
             intake: Intake::new(),
@@ -90,6 +94,11 @@ impl Host {
     /// Whether the job is over, and all that is left is to tell the device.
     pub const fn is_leaving(&self) -> bool {
         matches!(self.state, State::Leaving { .. } | State::Ended)
+    }
+
+    /// The line's speed in baud, where it is known.
+    pub fn baud(&self) -> Option<u32> {
+        self.speed.baud()
     }
 
     /// How far the job is.
@@ -137,6 +146,8 @@ impl Host {
                     self.fail(Failure::Version { min, max }, now);
                 }
             }
+            // Half of a line's sides speak at another speed than the others listen.
+            Incoming::Console(_) if self.speed.is_moving() => {}
             Incoming::Console(line) => self.events.push_back(Event::Console(line)),
             Incoming::Damaged => self.damaged_frames = self.damaged_frames.saturating_add(1),
         }
@@ -160,6 +171,17 @@ impl Host {
                 }
             }
             State::Running { channel, job } if frame.session == channel.session() => {
+                self.speed.heard(now);
+                if frame.kind == Kind::Baud.number() {
+                    if let Ok(baud) = Baud::parse(frame.payload) {
+                        // A device that only says it is there gets the job nowhere.
+                        if self.speed.is_moving() {
+                            self.last_progress = now;
+                        }
+                        self.speed.frame(baud, now);
+                    }
+                    return;
+                }
                 if Kind::from_number(frame.kind) == Some(Kind::Busy) {
                     if let Ok(busy) = Busy::parse(frame.payload) {
                         let Busy { phase, done, total } = busy;
@@ -222,6 +244,9 @@ impl Machine for Host {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.start(now);
+        if matches!(self.state, State::Running { .. }) {
+            self.speed.handle_timeout(now);
+        }
         let mut intake = core::mem::take(&mut self.intake);
         intake.handle_timeout(now, &mut |incoming| self.incoming(incoming, now));
         self.intake = intake;
@@ -257,6 +282,10 @@ impl Machine for Host {
         let Some(request) = self.asked.remove(&id) else {
             return;
         };
+        if let Outcome::Speed { held } = outcome {
+            self.speed.done(held, now);
+            return;
+        }
         if let State::Running { job, .. } = &mut self.state
             && let Err(failure) = job.done(&request, outcome)
         {
@@ -268,21 +297,32 @@ impl Machine for Host {
         self.start(now);
         match &mut self.state {
             State::Calling(calling) => {
-                let len = calling.poll_transmit(&self.config, self.nonce, now, out)?;
+                let codecs = if self.speed.is_wanted() { BAUD_BIT } else { 0 };
+                let len = calling.poll_transmit(&self.config, self.nonce, codecs, now, out)?;
                 let sent = u64::try_from(len).unwrap_or(0);
                 self.past.wire_bytes = self.past.wire_bytes.saturating_add(sent);
                 Some(len)
             }
-            State::Running { channel, job } => channel.poll_control(now, out).or_else(|| {
-                if !channel.may_send() {
-                    return None;
+            State::Running { channel, .. } if self.speed.is_moving() => {
+                let baud = self.speed.poll_transmit(now)?;
+                Some(say_baud(channel, baud, out))
+            }
+            State::Leaving { .. } if self.speed.is_moving() => None,
+            State::Running { channel, job } => {
+                if let Some(baud) = self.speed.poll_transmit(now) {
+                    return Some(say_baud(channel, baud, out));
                 }
-                let len = job.transmit(channel, now, out);
-                if len.is_none() {
-                    channel.note_idle();
-                }
-                len
-            }),
+                channel.poll_control(now, out).or_else(|| {
+                    if !channel.may_send() {
+                        return None;
+                    }
+                    let len = job.transmit(channel, now, out);
+                    if len.is_none() {
+                        channel.note_idle();
+                    }
+                    len
+                })
+            }
             State::Leaving { channel, .. } => {
                 channel.note_idle();
                 channel.poll_control(now, out)
@@ -292,17 +332,32 @@ impl Machine for Host {
     }
 
     fn poll_request(&mut self) -> Option<(RequestId, Request)> {
-        let State::Running { channel, job } = &mut self.state else {
-            return None;
+        let request = match (self.speed.poll_request(), &mut self.state) {
+            (Some(change), _) => Request::Speed(change),
+            (None, State::Running { channel, job }) => job.request(channel)?,
+            (None, _) => return None,
         };
-        let request = job.request(channel)?;
         let id = RequestId(self.next_request);
         self.next_request = self.next_request.wrapping_add(1);
         self.asked.insert(id, request.clone());
         Some((id, request))
     }
 
+    fn speed_change(request: &Request) -> Option<SpeedChange> {
+        match request {
+            Request::Speed(change) => Some(*change),
+            _ => None,
+        }
+    }
+
+    fn speed_changed(held: bool) -> Outcome {
+        Outcome::Speed { held }
+    }
+
     fn poll_event(&mut self) -> Option<Event> {
+        if let Some(baud) = self.speed.poll_news() {
+            self.events.push_back(Event::BaudChanged { baud });
+        }
         self.events.pop_front()
     }
 
@@ -314,16 +369,19 @@ impl Machine for Host {
                 Some(calling.next_at()),
                 patience(self.last_progress),
                 self.intake.poll_timeout(),
+                None,
             ],
             State::Running { channel, .. } => [
                 channel.poll_timeout(),
                 patience(self.last_progress),
                 self.intake.poll_timeout(),
+                self.speed.poll_timeout(),
             ],
             State::Leaving { channel, until, .. } => [
                 channel.poll_timeout(),
                 Some(*until),
                 self.intake.poll_timeout(),
+                None,
             ],
         };
         timers.into_iter().flatten().min()
@@ -332,6 +390,12 @@ impl Machine for Host {
     fn is_finished(&self) -> bool {
         matches!(self.state, State::Ended) && self.events.is_empty()
     }
+}
+
+fn say_baud(channel: &mut Channel, baud: Baud, out: &mut Vec<u8>) -> usize {
+    let mut payload = Vec::new();
+    baud.emit(&mut payload);
+    channel.send_unnumbered(Kind::Baud, &payload, out)
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl Channel {
                 Handled::Done
             }
             Some(Kind::Data | Kind::Meta) => Handled::Payload,
-            Some(Kind::Hello | Kind::Welcome | Kind::Refuse | Kind::Busy) | None => {
+            Some(Kind::Hello | Kind::Welcome | Kind::Refuse | Kind::Busy | Kind::Baud) | None => {
                 Handled::Foreign
             }
         }

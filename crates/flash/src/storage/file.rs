@@ -206,6 +206,8 @@ impl FileStore {
                 self.set_boot(target)?;
                 Outcome::Done
             }
+            // No store's matter.
+            Request::Speed(_) => Outcome::Speed { held: false },
         })
     }
 }

@@ -223,6 +223,8 @@ impl Store for MemoryStore {
                 held.boot = Some(target);
                 Outcome::Done
             }
+            // No store's matter.
+            Request::Speed(_) => Outcome::Speed { held: false },
         })
     }
 }

@@ -52,6 +52,11 @@ impl<'a> Reader<'a> {
         core::mem::take(&mut self.rest)
     }
 
+    /// Whether nothing is left.
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         self.bytes(N)?.try_into().map_err(|_| DecodeError::Short)
     }

@@ -20,11 +20,13 @@ pub enum Kind {
     Ack = 7,
     /// Device to host: working, and how far. Never acknowledged.
     Busy = 8,
+    /// Either way: moving to another line speed. Never acknowledged.
+    Baud = 11,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Hello,
         Self::Welcome,
         Self::Refuse,
@@ -33,6 +35,7 @@ impl Kind {
         Self::Meta,
         Self::Ack,
         Self::Busy,
+        Self::Baud,
     ];
 
     /// The kind with this number.

@@ -4,6 +4,7 @@
 //! input makes parsing panic. Normative: `docs/provisioning/protocol.md`.
 
 mod ack;
+mod baud;
 mod codec;
 mod deframer;
 mod frame;
@@ -14,6 +15,7 @@ mod object;
 mod reject;
 
 pub use ack::{Ack, SeqRange};
+pub use baud::{BAUD_BIT, Baud, BaudStep};
 pub use codec::{DecodeError, Reader, Writer};
 pub use deframer::{Deframer, Piece};
 pub use frame::{Frame, FrameError, MAGIC, VERSION};

@@ -154,6 +154,7 @@ fn value(event: &Event) -> Value {
             board,
         } => json!({ "event": "connected", "session": session, "boot": boot, "board": board }),
         Event::SessionLost => json!({ "event": "session_lost" }),
+        Event::BaudChanged { baud } => json!({ "event": "baud_changed", "baud": baud }),
         Event::Accepted => json!({ "event": "accepted" }),
         Event::Planned { segment, kept } => {
             json!({ "event": "planned", "segment": segment, "kept": kept })

@@ -265,7 +265,10 @@ impl Shell<Host> for HostShell<'_> {
             | Event::Verified { .. }
             | Event::Info(_)
             | Event::Rebooting(_) => self.seen.answer = Some(event),
-            Event::Console(_) | Event::Accepted | Event::Finished => {}
+            Event::Console(_)
+            | Event::BaudChanged { .. }
+            | Event::Accepted
+            | Event::Finished => {}
         }
     }
 

@@ -176,6 +176,30 @@ fn a_capture_replays_the_same_and_a_changed_one_does_not() {
 }
 
 #[test]
+fn a_captured_run_ends_as_it_did_when_its_capture_is_the_port() {
+    let bench = Bench::new();
+    for port in ["loopback:x", "lossy+loopback:x?drop_every=7"] {
+        let file = bench.text(&format!("{}.pcapng", port.len()));
+        let run = bench.send("os.img", "os.json", &["--port", port, "--capture", &file]);
+        assert_eq!(run.code, 0, "{run:#?}");
+        let replay = format!("replay:{file}");
+        let again = bench.send("os.img", "os.json", &["--port", &replay]);
+        assert_eq!((again.code, again.stderr.as_str()), (0, ""), "{again:#?}");
+        assert_eq!(again.stdout.lines().last(), run.stdout.lines().last());
+        // Another job is not what was recorded: it ends, and does not hang.
+        let info = nx(&["flash", "info", "--port", &replay, "--json"]);
+        assert_eq!(reason(&info).0, 5, "{info:#?}");
+    }
+    let refused = bench.text("refused.pcapng");
+    let args = ["flash", "verify", "--port", "loopback:x", "--json"];
+    let run = nx(&[&args[..], &["--capture", &refused]].concat());
+    let port = format!("replay:{refused}");
+    let again = nx(&["flash", "verify", "--port", &port, "--json"]);
+    assert_eq!(reason(&again), reason(&run));
+    assert_eq!(reason(&again), (4, "device.nothing_installed".into()));
+}
+
+#[test]
 fn neither_a_capture_nor_events_replace_a_file() {
     let bench = Bench::new();
     let file = bench.text("os.json");

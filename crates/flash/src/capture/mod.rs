@@ -5,12 +5,14 @@
 //! configuration, the time of every round, the answers to its requests, and the events that
 //! it told. `docs/provisioning/overview.md`, "Captures".
 
+mod nonce;
 mod record;
 mod recorded;
 mod recorder;
 mod replay;
 mod tracks;
 
+pub use nonce::first_nonce;
 pub use record::{CaptureError, Record, Recorded, Side};
 pub use recorder::Recorder;
 pub use replay::{Divergence, Replay, Replayed, side_of};

@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
-use nx_flash::capture::{Recorder, Side};
+use nx_flash::capture::{Recorder, Side, first_nonce};
 use nx_flash::drive::{Driver, NoTape, Round, Shell, Tape};
 use nx_flash::host::{Event, Failure, Host, HostConfig, Job, Outcome, Progress as Cost, Request};
 use nx_flash::source::ImageSource;
@@ -63,7 +63,7 @@ pub(crate) fn run(
     }
     // A device that was told to start again is told once.
     let reconnects = port.options.reconnects() && !matches!(job, Job::Reboot(_));
-    let mut config = HostConfig::new(nonce(), job);
+    let mut config = HostConfig::new(nonce(port)?, job);
     config.give_up_after = port.options.patience();
     let mut events = EventStream::open(port.options.events.as_deref())?;
     let mut link = port.open(keys)?;
@@ -172,9 +172,16 @@ impl Session<'_, '_> {
     }
 }
 
-/// Any number that was not used lately.
-pub(crate) fn nonce() -> u64 {
-    RandomState::new().build_hasher().finish()
+/// What tells this attempt from others: of a capture that is played back the recorded one, for
+/// which its answers are, and else any number that was not used lately.
+fn nonce(port: &DevicePort) -> Result<u64, NxError> {
+    let spec = port.spec()?;
+    let recorded = match spec.scheme.as_str() {
+        // What is wrong with the file is told when it is opened as a port.
+        "replay" => first_nonce(spec.target.as_ref()).ok().flatten(),
+        _ => None,
+    };
+    Ok(recorded.unwrap_or_else(|| RandomState::new().build_hasher().finish()))
 }
 
 /// What the machine told that decides how the run ends.

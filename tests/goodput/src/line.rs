@@ -41,7 +41,9 @@ pub struct Sent {
     pub image_bytes: u64,
     /// Bytes of all frames that the host sent.
     pub wire_bytes: u64,
-    /// Of those, bytes of frames that were lost.
+    /// Bytes that the host received.
+    pub received_bytes: u64,
+    /// Of what the host sent, bytes of frames that were lost.
     pub retransmitted_bytes: u64,
 }
 
@@ -59,6 +61,14 @@ impl Line {
     /// # Panics
     /// When the transfer fails or hangs.
     pub fn send(&self, image: &TestImage) -> Sent {
+        self.send_to(image, MemoryStore::new())
+    }
+
+    /// Sends an image to a device that may hold something already.
+    ///
+    /// # Panics
+    /// When the transfer fails or hangs.
+    pub fn send_to(&self, image: &TestImage, store: MemoryStore) -> Sent {
         let clock = ManualClock::new();
         let [there, back] = [1, 2].map(|way| self.wire(way));
         let mut near = End::new(&clock, &there, &back);
@@ -66,7 +76,7 @@ impl Line {
         let mut host = Host::new(HostConfig::new(self.seed + 1, job(image)));
         let mut device = Device::new(DeviceConfig::new(vec![image.key], 1));
         let mut host_shell = HostShell::new(image);
-        let mut device_shell = DeviceShell::new(MemoryStore::new());
+        let mut device_shell = DeviceShell::new(store);
         let (mut host_loop, mut device_loop) = (Driver::new(), Driver::new());
         let mut rounds = 0;
         let elapsed = loop {
@@ -114,6 +124,7 @@ impl Line {
             elapsed,
             image_bytes: image.bytes.len() as u64,
             wire_bytes: progress.wire_bytes,
+            received_bytes: progress.received_bytes,
             retransmitted_bytes: progress.retransmitted_bytes,
         }
     }

@@ -12,6 +12,8 @@ use crate::noise::{Condition, Noise};
 const QUEUE_BYTES: usize = 4_096;
 /// Bytes that arrive at once: what a USB adapter or a FIFO hands over in one go.
 const GULP_BYTES: usize = 256;
+/// On a line so fast that this is more, what arrives in this part of a second.
+const GULPS_PER_SECOND: u64 = 2_000;
 
 /// Bytes on their way, in order.
 #[derive(Debug)]
@@ -53,6 +55,11 @@ impl Wire {
         }
     }
 
+    /// What the sender's side holds; on a fast line a few milliseconds' worth.
+    fn queue_bytes(&self) -> usize {
+        QUEUE_BYTES.max(usize::try_from(self.bytes_per_second / 250).unwrap())
+    }
+
     /// Bytes that have not left the sender yet.
     fn waiting(&self, now: Duration) -> usize {
         let left = self.busy_until.saturating_sub(now);
@@ -62,9 +69,10 @@ impl Wire {
 
     /// Takes what there is room for.
     pub(crate) fn take(&mut self, bytes: &[u8], now: Duration) -> usize {
-        let room = QUEUE_BYTES.saturating_sub(self.waiting(now));
+        let room = self.queue_bytes().saturating_sub(self.waiting(now));
         let taken = &bytes[..room.min(bytes.len())];
-        for gulp in taken.chunks(GULP_BYTES) {
+        let at_once = usize::try_from(self.bytes_per_second / GULPS_PER_SECOND).unwrap();
+        for gulp in taken.chunks(GULP_BYTES.max(at_once)) {
             let nanos = gulp.len() as u64 * 1_000_000_000 / self.bytes_per_second;
             self.busy_until = self.busy_until.max(now) + Duration::from_nanos(nanos);
             let received = self.noise.pass(gulp);
@@ -76,7 +84,7 @@ impl Wire {
 
     /// When the writer should look again whether there is room.
     pub(crate) fn room_at(&self) -> Duration {
-        let half = QUEUE_BYTES as u64 / 2 * 1_000_000_000 / self.bytes_per_second;
+        let half = self.queue_bytes() as u64 / 2 * 1_000_000_000 / self.bytes_per_second;
         self.busy_until.saturating_sub(Duration::from_nanos(half))
     }
 

@@ -35,6 +35,8 @@ fn here(work: &Workdir, example: &str) -> String {
     let port = format!("unix:{}", path("s"));
     let names = [
         ("/dev/ttyUSB0", port.as_str()),
+        // Only the socket matches.
+        ("/dev/ttyUSB*", &format!("unix:{}", path("[s]"))),
         ("/dev/virtio-ports/flash", &format!("'{port}?listen'")),
         ("unix:/tmp/qemu-vserial", &port),
         ("unix:/tmp/flash.sock", &port),

@@ -16,6 +16,8 @@ use crate::reason::Reason;
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt {
     wanted: Arc<AtomicBool>,
+    /// What has not begun need not.
+    enough: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -33,7 +35,10 @@ impl Interrupt {
                 )
             })?;
         }
-        Ok(Self { wanted })
+        Ok(Self {
+            wanted,
+            enough: Arc::default(),
+        })
     }
 
     /// The flag itself, for work that looks at it on its own.
@@ -44,6 +49,16 @@ impl Interrupt {
     /// Whether the end is wanted.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// From here on, the end is wanted of what has [not begun](Self::is_wanted_unbegun).
+    pub(crate) fn enough(&self) {
+        self.enough.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the end is wanted of work that has not begun.
+    pub(crate) fn is_wanted_unbegun(&self) -> bool {
+        self.is_wanted() || self.enough.load(Ordering::SeqCst)
     }
 }
 

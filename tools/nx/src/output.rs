@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::error::NxError;
 use crate::exit::Exit;
+use crate::progress::{Lane, Lanes};
 use crate::reason::Reason;
 use crate::text;
 
@@ -36,9 +37,10 @@ impl Outcome {
 /// A reader that has seen enough and closed its end is no error: what is left is not written.
 pub(crate) struct Ui {
     json: bool,
-    out: Box<dyn Write>,
-    err: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
     terminal: bool,
+    lane: Option<Lane>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +61,25 @@ impl Ui {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
             terminal: io::stderr().is_terminal(),
+            lane: None,
         }
+    }
+
+    /// The part of one lane among many: its notes have its name in front, and its progress is one
+    /// of `lanes`. It has no result of its own.
+    pub(crate) fn lane(&self, name: &str, lanes: &Lanes) -> Self {
+        Self {
+            json: self.json,
+            out: Box::new(io::sink()),
+            err: Box::new(io::stderr()),
+            terminal: self.terminal,
+            lane: Some(lanes.lane(name)),
+        }
+    }
+
+    /// The lane that this is the part of.
+    pub(crate) const fn as_lane(&self) -> Option<&Lane> {
+        self.lane.as_ref()
     }
 
     /// Whether one envelope is all that may be printed.
@@ -86,20 +106,26 @@ impl Ui {
 
     /// Something that a person should know and that is not the result: to standard error.
     pub(crate) fn note(&mut self, note: impl AsRef<str>) {
-        if !self.json {
-            // What cannot be said about the work does not make the work fail.
-            let _ = put(
-                &mut *self.err,
-                &format!("nx: {}", text::one_line(note.as_ref())),
-            );
-        }
+        self.aside("nx", note.as_ref());
     }
 
     /// A line of a device's console: to standard error.
     pub(crate) fn device(&mut self, line: &str) {
-        if !self.json {
-            // As with a note.
-            let _ = put(&mut *self.err, &format!("device: {}", text::one_line(line)));
+        self.aside("device", line);
+    }
+
+    fn aside(&mut self, who: &str, what: &str) {
+        if self.json {
+            return;
+        }
+        // What cannot be said about the work does not make the work fail.
+        let err = &mut *self.err;
+        match &self.lane {
+            None => drop(put(err, &format!("{who}: {}", text::one_line(what)))),
+            Some(lane) => {
+                let line = format!("{who}: {}", text::one_line(&lane.named(what)));
+                lane.aside(|| drop(put(err, &line)));
+            }
         }
     }
 
@@ -229,6 +255,7 @@ mod tests {
                 out: streams.0,
                 err: streams.1,
                 terminal: true,
+                lane: None,
             },
             out,
             err,

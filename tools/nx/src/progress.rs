@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Ui;
 use crate::text;
@@ -11,6 +11,8 @@ use crate::text;
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    /// The bar is a lane's, and stays when the step ends.
+    lane: bool,
 }
 
 impl Progress {
@@ -46,15 +48,25 @@ impl Progress {
 
     /// Takes the line away while something else is printed.
     pub(crate) fn aside(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
+        if self.lane {
+            // What a lane prints takes the bars of all lanes away by itself.
+            print();
+        } else {
+            self.bar.suspend(print);
+        }
     }
 
-    /// Ends the step and takes its line away.
+    /// Ends the step and takes its line away; that of a lane stays for its next step.
     pub(crate) fn finish(self) {
-        self.bar.finish_and_clear();
+        if !self.lane {
+            self.bar.finish_and_clear();
+        }
     }
 
     fn new(ui: &Ui, bar: ProgressBar, template: &str, step: &str) -> Self {
+        if let Some(lane) = ui.as_lane() {
+            return lane.step(bar.length(), template, step);
+        }
         // A hidden bar still counts, and that is all that it does.
         bar.set_draw_target(if ui.is_live() {
             ProgressDrawTarget::stderr_with_hz(8)
@@ -65,6 +77,79 @@ impl Progress {
             bar.set_style(style);
         }
         bar.set_prefix(text::one_line(step));
-        Self { bar }
+        Self { bar, lane: false }
+    }
+}
+
+/// Bars below each other, one for each lane.
+#[derive(Clone, Debug)]
+pub(crate) struct Lanes {
+    bars: MultiProgress,
+}
+
+impl Lanes {
+    /// None yet.
+    pub(crate) fn new(ui: &Ui) -> Self {
+        Self {
+            bars: MultiProgress::with_draw_target(if ui.is_live() {
+                ProgressDrawTarget::stderr_with_hz(8)
+            } else {
+                ProgressDrawTarget::hidden()
+            }),
+        }
+    }
+
+    /// Takes the bars of all lanes away while something is printed.
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
+        self.bars.suspend(print);
+    }
+
+    /// One more lane, below the others.
+    pub(crate) fn lane(&self, name: &str) -> Lane {
+        Lane {
+            name: text::one_line(name),
+            bars: self.bars.clone(),
+            bar: self.bars.add(ProgressBar::no_length()),
+        }
+    }
+}
+
+/// The bar of one lane, which is there until the lane ends.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    name: String,
+    bars: MultiProgress,
+    bar: ProgressBar,
+}
+
+impl Lane {
+    /// Something that is said about this lane.
+    pub(crate) fn named(&self, what: &str) -> String {
+        format!("{}: {what}", self.name)
+    }
+
+    /// Takes the bars of all lanes away while something is printed.
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
+        self.bars.suspend(print);
+    }
+
+    fn step(&self, total: Option<u64>, template: &str, step: &str) -> Progress {
+        let bar = self.bar.clone();
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(text::one_line(&self.named(step)));
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.reset();
+        Progress { bar, lane: true }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+        self.bars.remove(&self.bar);
     }
 }

@@ -73,6 +73,11 @@ impl PortOptions {
 }
 
 impl DevicePort {
+    /// The device at a port.
+    pub(crate) const fn at(port: Option<String>, options: PortOptions) -> Self {
+        Self { port, options }
+    }
+
     /// Which port that is.
     ///
     /// # Errors

@@ -5,12 +5,14 @@ mod device_port;
 mod events;
 pub(crate) mod in_process;
 mod info;
+mod lanes;
 mod lasting;
 mod ports;
 mod reboot;
 mod replay;
 mod send;
 mod session;
+mod shared_image;
 mod transfer;
 mod verify;
 

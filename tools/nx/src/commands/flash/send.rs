@@ -4,7 +4,9 @@ use clap::Args;
 use nx_flash::source::{ImageSource, SignedManifest};
 use nx_flash::wire::OfferFlags;
 
-use super::device_port::DevicePort;
+use super::device_port::PortOptions;
+use super::lanes::{self, Plan, WaitArgs};
+use super::shared_image::SharedImage;
 use super::transfer::{Transfer, cost_line};
 use crate::cli::Ran;
 use crate::error::NxError;
@@ -20,6 +22,9 @@ use crate::reason::Reason;
 /// which blocks it already holds, from an interrupted try or from the image before, and only the
 /// others are sent. It installs in one step, after it has read everything back from its medium;
 /// until then, what was installed before stays.
+///
+/// Several devices, each with --port or all with a pattern, are written side by side; none waits
+/// for another, and a table at the end says what came of each.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SendArgs {
@@ -48,20 +53,28 @@ pub(crate) struct SendArgs {
     /// Write the state segment too: what users have put on the device is gone
     #[arg(long)]
     wipe_state: bool,
+    /// Where the device is: /dev/ttyUSB0, unix:/run/flash.sock, tcp:..., lossy+... [default:
+    /// NX_PORT, or `port` in the configuration file]; given more than once, or a pattern such as
+    /// '/dev/ttyUSB*', for many devices at once
+    #[arg(long = "port", value_name = "PORT")]
+    ports: Vec<String>,
     #[command(flatten)]
-    port: DevicePort,
+    wait: WaitArgs,
+    #[command(flatten)]
+    options: PortOptions,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   nx flash send --img OS.img --manifest OS.json --port /dev/ttyUSB0
   nx flash send --img OS.img --manifest OS.json --pub os.pub --port unix:/tmp/qemu-vserial
-  nx flash send --img OS.img --manifest OS.json --port 'lossy+unix:/tmp/s?drop_every=5'";
+  nx flash send --img OS.img --manifest OS.json --port 'lossy+unix:/tmp/s?drop_every=5'
+  nx flash send --img OS.img --manifest OS.json --port '/dev/ttyUSB*' --wait --wait-for 1";
 
 pub(crate) fn run(args: &SendArgs, ui: &mut Ui) -> Ran {
     // A wrong port is told before a large image is read.
-    let spec = args.port.spec()?;
-    if spec.scheme == "loopback" && args.keys.is_empty() {
+    let plan = Plan::of(&args.ports, &args.options, &args.wait)?;
+    if plan.has_loopback()? && args.keys.is_empty() {
         let text =
             "the device behind `loopback:` trusts the keys given with --pub, and none is given";
         return Err(NxError::new(Reason::UsageArguments, text).hint("`--pub KEY`"));
@@ -77,7 +90,10 @@ pub(crate) fn run(args: &SendArgs, ui: &mut Ui) -> Ran {
     progress.finish();
     let source = source?;
     let transfer = Transfer {
-        image: source,
+        image: match plan {
+            Plan::One(_) => SharedImage::alone(source),
+            Plan::Many(_) => SharedImage::shared(source),
+        },
         signed,
         keys,
         flags: OfferFlags {
@@ -86,9 +102,13 @@ pub(crate) fn run(args: &SendArgs, ui: &mut Ui) -> Ran {
         },
         chunk_bytes: args.chunk,
     };
-    let sent = transfer.send(&args.port, &interrupt, ui)?;
+    let port = match &plan {
+        Plan::One(port) => port,
+        Plan::Many(many) => return lanes::run(many, &transfer, &interrupt, ui),
+    };
+    let sent = transfer.send(port, &interrupt, ui)?;
     let installed = sent.result?;
-    if args.port.options.events_to_stdout() {
+    if plan.events_to_stdout() {
         return Ok(Outcome::default());
     }
     ui.line(cost_line(&sent.cost, sent.elapsed))?;

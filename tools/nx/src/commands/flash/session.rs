@@ -7,7 +7,6 @@ use std::time::Duration;
 use nx_flash::capture::{Recorder, Side, first_nonce};
 use nx_flash::drive::{Driver, NoTape, Round, Shell, Tape};
 use nx_flash::host::{Event, Failure, Host, HostConfig, Job, Outcome, Progress as Cost, Request};
-use nx_flash::source::ImageSource;
 use nx_flash::time::Instant;
 use nx_flash::wire::BusyPhase;
 use nx_image::PublicKey;
@@ -17,6 +16,7 @@ use super::console::Console;
 use super::device_port::DevicePort;
 use super::events::EventStream;
 use super::lasting::{Lasting, News};
+use super::shared_image::SharedImage;
 use crate::error::{self, NxError};
 use crate::interrupt::Interrupt;
 use crate::output::Ui;
@@ -39,6 +39,8 @@ pub(crate) struct Ended {
     pub(crate) elapsed: Duration,
     /// Segments of which the device keeps its own content.
     pub(crate) kept: Vec<u8>,
+    /// Whether a device was there at all.
+    pub(crate) met: bool,
     /// How often the link closed and was opened again.
     pub(crate) reconnects: u32,
 }
@@ -52,7 +54,7 @@ pub(crate) fn run(
     port: &DevicePort,
     keys: &[PublicKey],
     job: Job,
-    source: Option<&ImageSource>,
+    source: Option<&SharedImage>,
     interrupt: &Interrupt,
     ui: &mut Ui,
 ) -> Result<Ended, NxError> {
@@ -105,6 +107,7 @@ pub(crate) fn run(
         cost: machine.progress(),
         elapsed: clock.now().saturating_sub(started),
         kept: seen.kept,
+        met: seen.connected,
         reconnects: seen.reconnects,
         result: match (driven, seen.failure, seen.answer) {
             (Err(error), ..) => Err(error),
@@ -144,7 +147,12 @@ impl Session<'_, '_> {
         let mut none = NoTape;
         let mut stopped = false;
         loop {
-            if self.interrupt.is_wanted() && !stopped {
+            let unwanted = if shell.seen.connected {
+                self.interrupt.is_wanted()
+            } else {
+                self.interrupt.is_wanted_unbegun()
+            };
+            if unwanted && !stopped {
                 stopped = true;
                 let now = Instant::from(self.link.clock().now());
                 if let Some(recorder) = &mut recorder {
@@ -199,7 +207,7 @@ struct Seen {
 }
 
 struct HostShell<'a> {
-    source: Option<&'a ImageSource>,
+    source: Option<&'a SharedImage>,
     ui: &'a mut Ui,
     events: &'a mut EventStream,
     bars: Bars,

@@ -3,24 +3,25 @@
 use std::time::Duration;
 
 use nx_flash::host::{Event, Job, Progress as Cost};
-use nx_flash::source::{ImageSource, SignedManifest};
+use nx_flash::source::SignedManifest;
 use nx_flash::wire::OfferFlags;
 use nx_image::{Digest, Manifest, PublicKey};
 use serde_json::{Value, json};
 
 use super::device_port::DevicePort;
 use super::session;
+use super::shared_image::SharedImage;
 use crate::error::NxError;
 use crate::interrupt::Interrupt;
 use crate::output::Ui;
 use crate::reason::Reason;
 use crate::size::size;
 
-/// An image that is to be sent.
+/// An image that is to be sent, to one device or to many.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     pub(crate) signed: SignedManifest,
-    pub(crate) image: ImageSource,
+    pub(crate) image: SharedImage,
     /// What a device in this process trusts.
     pub(crate) keys: Vec<PublicKey>,
     pub(crate) flags: OfferFlags,
@@ -34,6 +35,8 @@ pub(crate) struct Sent {
     pub(crate) data: Value,
     pub(crate) cost: Cost,
     pub(crate) elapsed: Duration,
+    /// Whether a device was there at all.
+    pub(crate) met: bool,
     /// Whether it is installed, or why it is not; the error has [the data](Self::data) too.
     pub(crate) result: Result<Installed, NxError>,
 }
@@ -94,6 +97,7 @@ impl Transfer {
             data,
             cost: ended.cost,
             elapsed: ended.elapsed,
+            met: ended.met,
             result,
         })
     }

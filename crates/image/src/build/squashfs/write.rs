@@ -26,6 +26,12 @@ pub(in crate::build) fn write(tree: &Tree, mtime: u32, out: &mut File) -> Result
 }
 
 pub(super) fn encode(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), BuildError> {
+    let block_size = usize::try_from(DEFAULT_BLOCK_SIZE).unwrap_or(usize::MAX);
+    while_ahead(tree, block_size, || encode_now(tree, mtime, out))
+}
+
+/// With what is at hand on this thread, or nothing.
+pub(super) fn encode_now(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), BuildError> {
     let mut writer = FilesystemWriter::default();
     writer.set_kind(Format::new_v4(&Ahead));
     writer.set_block_size(DEFAULT_BLOCK_SIZE);
@@ -36,14 +42,15 @@ pub(super) fn encode(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), Buil
     // `false` switches de-duplication off: it compares hashes of 64 bits and nothing more.
     writer.set_no_duplicate_files(false);
     writer.set_root_mode(tree.root_mode);
-    for entry in &tree.entries {
+    for (index, entry) in tree.entries.iter().enumerate() {
         let header = NodeHeader::new(entry.mode, 0, 0, mtime);
         let path = Path::new("/").join(&entry.path);
         let full = || tree.root.join(&entry.path);
         let pushed = match &entry.kind {
             Kind::Directory => writer.push_dir(&path, header),
-            Kind::File { .. } => {
-                writer.push_file(Source::new(full(), tree.stop.clone()), &path, header)
+            Kind::File { size } => {
+                let source = Source::new(index, full(), *size, tree.stop.clone());
+                writer.push_file(source, &path, header)
             }
             Kind::Symlink(to) if to.as_os_str().len() > LINK_BYTES_MAX => {
                 return Err(BuildError::Input {
@@ -59,9 +66,9 @@ pub(super) fn encode(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), Buil
         };
         pushed.map_err(BuildError::encode(WHAT))?;
     }
-    let block_size = usize::try_from(DEFAULT_BLOCK_SIZE).unwrap_or(usize::MAX);
     let mut buffered = BufWriter::with_capacity(256 * 1024, &mut *out);
-    while_ahead(tree, block_size, &tree.stop, || writer.write(&mut buffered))
+    writer
+        .write(&mut buffered)
         .map_err(BuildError::encode(WHAT))?;
     buffered.flush().map_err(BuildError::encode(WHAT))
 }

@@ -108,3 +108,116 @@ impl SharedImage {
         kept.retain(|kept| kept.number != number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use nx_flash::source::SignedManifest;
+    use nx_image::Profile;
+    use nx_image::build::Build;
+    use nx_image::key::SigningKey;
+
+    use super::*;
+
+    const BLOCK_BYTES: u32 = 4_096;
+
+    /// An image, and the requests for 32 of its blocks.
+    fn image(folder: &Path) -> (ImageSource, Vec<Request>) {
+        let path = |name: &str| folder.join(name);
+        let kernel: Vec<u8> = (0..32_u8).flat_map(|block| [block; 4_096]).collect();
+        fs::write(path("kernel"), kernel).unwrap();
+        let mut build = Build::new(Profile::Dev);
+        build.block_size = BLOCK_BYTES;
+        build.kernel = Some(path("kernel"));
+        let signer = SigningKey::from_seed(&[7; 32]).unwrap();
+        let [img, manifest, signature] = ["os.img", "os.json", "os.sig"].map(path);
+        let built = build.write(&img, &manifest, &signature, Some(&signer), &mut |_| {});
+        built.unwrap();
+        let signed = SignedManifest::open(&manifest, None, &[]).unwrap();
+        let source = ImageSource::open(&img, &signed.manifest, &mut |_| true).unwrap();
+        let blocks = (0..source.map().block_count()).filter_map(|number| {
+            let block = source.map().by_number(number)?;
+            let (offset, bytes) = (block.offset, block.bytes);
+            let request = Request::Block {
+                number,
+                offset,
+                bytes,
+            };
+            (bytes == BLOCK_BYTES).then_some(request)
+        });
+        let blocks: Vec<Request> = blocks.take(32).collect();
+        assert_eq!(blocks.len(), 32);
+        (source, blocks)
+    }
+
+    fn blocks_read(image: &SharedImage) -> u64 {
+        image.bytes_read() / u64::from(BLOCK_BYTES)
+    }
+
+    #[test]
+    fn lanes_that_are_near_each_other_read_each_block_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, requests) = image(dir.path());
+        let want: Vec<Outcome> = requests.iter().map(|r| source.serve(r)).collect();
+        let image = SharedImage::keeping(source, requests.len());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let got: Vec<Outcome> = requests.iter().map(|r| image.serve(r)).collect();
+                    assert_eq!(got, want);
+                });
+            }
+        });
+        assert_eq!(blocks_read(&image), 32);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_allowed_and_what_was_wanted_last_goes_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, requests) = image(dir.path());
+        let image = SharedImage::keeping(source, 4);
+        let read = |numbers: &[usize]| {
+            let before = blocks_read(&image);
+            for number in numbers {
+                image.serve(&requests[*number]);
+            }
+            blocks_read(&image) - before
+        };
+        assert_eq!(read(&[0, 1, 2, 3, 0]), 4);
+        // The block that was wanted least lately makes room.
+        assert_eq!(read(&[4, 0, 2, 3]), 1);
+        assert_eq!(read(&[1]), 1);
+        assert_eq!(image.kept.lock().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn one_device_alone_keeps_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, requests) = image(dir.path());
+        let image = SharedImage::alone(source);
+        image.serve(&requests[0]);
+        image.serve(&requests[0]);
+        assert_eq!(blocks_read(&image), 2);
+        assert_eq!(image.kept.lock().unwrap().capacity(), 0);
+    }
+
+    #[test]
+    fn a_block_that_has_changed_fails_and_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, requests) = image(dir.path());
+        let image = SharedImage::shared(source);
+        let path = dir.path().join("os.img");
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        let Request::Block { offset, .. } = requests[3] else {
+            panic!("no block")
+        };
+        bad[usize::try_from(offset).unwrap()] ^= 1;
+        fs::write(&path, bad).unwrap();
+        assert!(matches!(image.serve(&requests[3]), Outcome::Failed(_)));
+        fs::write(&path, good).unwrap();
+        assert!(matches!(image.serve(&requests[3]), Outcome::Bytes(_)));
+    }
+}

@@ -59,6 +59,8 @@ pub trait Tape<M: Machine>: std::fmt::Debug {
     fn transmit(&mut self, frame: &[u8]) {
         let _ = frame;
     }
+    /// `poll_transmit` gave nothing.
+    fn idle(&mut self) {}
     /// `poll_event` gave this.
     fn event(&mut self, event: &M::Event) {
         let _ = event;
@@ -265,6 +267,7 @@ impl Driver {
         while self.out.len() < QUEUE_BYTES {
             let before = self.out.len();
             if machine.poll_transmit(now, &mut self.out).is_none() {
+                tape.idle();
                 break;
             }
             tape.transmit(self.out.get(before..).unwrap_or_default());

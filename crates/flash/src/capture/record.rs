@@ -66,6 +66,8 @@ pub enum Record {
     Arrived(u32),
     /// The operator stopped the machine.
     Stop,
+    /// `poll_transmit` gave nothing.
+    Idle,
 }
 
 impl Record {
@@ -104,6 +106,7 @@ impl Record {
             6 => Self::Event(String::from_utf8_lossy(fields.rest()).into_owned()),
             7 => Self::Arrived(fields.u32()?),
             8 => Self::Stop,
+            9 => Self::Idle,
             _ => return Err(DecodeError::Value),
         })
     }
@@ -134,6 +137,7 @@ impl Record {
             Self::Event(text) => fields.u8(6).bytes(text.as_bytes()),
             Self::Arrived(crc) => fields.u8(7).u32(*crc),
             Self::Stop => fields.u8(8),
+            Self::Idle => fields.u8(9),
         };
         out
     }

@@ -38,6 +38,8 @@ pub struct Recorder {
     elides: bool,
     now: Instant,
     round_due: bool,
+    /// Something happened since the machine last had nothing to say.
+    idle_due: bool,
     failed: Option<CaptureError>,
 }
 
@@ -96,6 +98,7 @@ impl Recorder {
             elides,
             now: Instant::ZERO,
             round_due: true,
+            idle_due: true,
             failed: None,
         };
         let mut bytes = Vec::new();
@@ -139,6 +142,7 @@ impl Recorder {
     }
 
     fn begin(&mut self) {
+        self.idle_due = true;
         if std::mem::take(&mut self.round_due) {
             self.append(&Record::Round(self.now));
         }
@@ -283,6 +287,15 @@ where
         self.begin();
         let keep = kept_of_frame(frame);
         self.packet(self.frames, Some(Direction::Outbound), frame, keep);
+    }
+
+    fn idle(&mut self) {
+        // A machine that had nothing to say and was told nothing since has nothing to say.
+        if self.idle_due {
+            self.begin();
+            self.append(&Record::Idle);
+            self.idle_due = false;
+        }
     }
 
     fn event(&mut self, event: &M::Event) {

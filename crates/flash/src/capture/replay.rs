@@ -199,6 +199,7 @@ impl Replay {
                         found.events = found.events.saturating_add(1);
                         event(machine, now, &text, each).map_err(|what| (packet, what))
                     }
+                    Record::Idle => idle(machine, now).map_err(|what| (packet, what)),
                     Record::Stop => {
                         stop(machine, now);
                         Ok(())
@@ -247,6 +248,14 @@ fn sent<M: Machine>(machine: &mut M, now: Instant, recorded: &[u8]) -> Result<()
         describe(recorded),
         describe(&bytes)
     ))
+}
+
+fn idle<M: Machine>(machine: &mut M, now: Instant) -> Result<(), String> {
+    let mut bytes = Vec::new();
+    match machine.poll_transmit(now, &mut bytes) {
+        None => Ok(()),
+        Some(_) => Err(format!("nothing was sent, now {} is", describe(&bytes))),
+    }
 }
 
 fn done<M: Machine>(machine: &mut M, now: Instant, id: u64, outcome: &[u8]) -> Result<(), String>

@@ -53,6 +53,7 @@ fn line(event: &Event) -> Option<String> {
         Event::SegmentWritten { name, bytes } => {
             format!("flashd: wrote seg={} bytes={bytes}", word(name))
         }
+        Event::BaudChanged { baud } => format!("flashd: line baud={baud}"),
         Event::VerifyOk => "flashd: verify ok".to_owned(),
         Event::Installed { .. } => "flashd: installed".to_owned(),
         Event::Rejected { code, detail } => {

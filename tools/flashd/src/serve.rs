@@ -45,6 +45,8 @@ pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
     options.connect_timeout = Duration::from_secs(5);
     let stop = Stop::watch()?;
     let link = open(&args.port, &options)?;
+    // Hosts call at the speed that it is opened at.
+    config.baud = link.caps().baud;
     let recorder = match &args.capture {
         Some(path) if args.capture_elide => {
             Some(Recorder::create_elided(path, Side::Device, &config)?)

@@ -9,6 +9,7 @@ use nx_image::PublicKey;
 use nx_transport::{OpenOptions, PortSpec, open};
 
 use super::events::is_stdout;
+use super::fast_baud::FastBaud;
 use super::in_process;
 use super::lasting::Lasting;
 use crate::config;
@@ -53,6 +54,9 @@ pub(crate) struct PortOptions {
     /// Write what happens as lines of JSON, as it happens, to a new file; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+    /// Speeds to try, set by commands that have much to send.
+    #[arg(skip)]
+    pub(crate) fast_baud: Option<FastBaud>,
 }
 
 impl PortOptions {

@@ -165,6 +165,14 @@ impl Transport for Lasting<'_> {
         }
     }
 
+    fn set_baud(&mut self, baud: u32) -> Result<(), TransportError> {
+        match &mut self.link {
+            Some(link) => link.set_baud(baud),
+            // It is opened again at the speed of the beginning.
+            None => Err(self.closed()),
+        }
+    }
+
     fn clock(&self) -> Clock {
         self.clock.clone()
     }

@@ -3,6 +3,7 @@
 mod console;
 mod device_port;
 mod events;
+mod fast_baud;
 pub(crate) mod in_process;
 mod info;
 mod lanes;

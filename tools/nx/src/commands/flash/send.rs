@@ -5,6 +5,7 @@ use nx_flash::source::{ImageSource, SignedManifest};
 use nx_flash::wire::OfferFlags;
 
 use super::device_port::PortOptions;
+use super::fast_baud::FastBaud;
 use super::lanes::{self, Plan, WaitArgs};
 use super::shared_image::SharedImage;
 use super::transfer::{Transfer, cost_line};
@@ -60,6 +61,10 @@ pub(crate) struct SendArgs {
     ports: Vec<String>,
     #[command(flatten)]
     wait: WaitArgs,
+    /// Faster speed of a serial line, in baud, or `auto` for the best that works: taken after a test
+    /// that device and line pass, and given up when the line fails at it
+    #[arg(long, value_name = "BAUD")]
+    fast_baud: Option<FastBaud>,
     #[command(flatten)]
     options: PortOptions,
 }
@@ -73,7 +78,9 @@ Examples:
 
 pub(crate) fn run(args: &SendArgs, ui: &mut Ui) -> Ran {
     // A wrong port is told before a large image is read.
-    let plan = Plan::of(&args.ports, &args.options, &args.wait)?;
+    let mut options = args.options.clone();
+    options.fast_baud = args.fast_baud;
+    let plan = Plan::of(&args.ports, &options, &args.wait)?;
     if plan.has_loopback()? && args.keys.is_empty() {
         let text =
             "the device behind `loopback:` trusts the keys given with --pub, and none is given";

@@ -43,6 +43,8 @@ pub(crate) struct Ended {
     pub(crate) met: bool,
     /// How often the link closed and was opened again.
     pub(crate) reconnects: u32,
+    /// Speed of the line in the end, in baud, if it has one.
+    pub(crate) baud: Option<u32>,
 }
 
 /// Runs a job on the device behind `port`; a device in this process trusts `keys`.
@@ -69,6 +71,13 @@ pub(crate) fn run(
     config.give_up_after = port.options.patience();
     let mut events = EventStream::open(port.options.events.as_deref())?;
     let mut link = port.open(keys)?;
+    config.baud = link.caps().baud;
+    if let Some(fast) = port.options.fast_baud {
+        match config.baud {
+            Some(baud) => config.fast_baud = fast.ladder(baud),
+            None => ui.note("the port has no speed that could be changed"),
+        }
+    }
     let mut recorder = match &port.options.capture {
         Some(path) if port.options.capture_elide => {
             Some(Recorder::create_elided(path, Side::Host, &config)?)
@@ -109,6 +118,7 @@ pub(crate) fn run(
         kept: seen.kept,
         met: seen.connected,
         reconnects: seen.reconnects,
+        baud: machine.baud(),
         result: match (driven, seen.failure, seen.answer) {
             (Err(error), ..) => Err(error),
             (_, Some(failure), _) => Err(match link.down() {
@@ -196,6 +206,8 @@ fn nonce(port: &DevicePort) -> Result<u64, NxError> {
 #[derive(Default)]
 struct Seen {
     answer: Option<Event>,
+    /// The newest speed of the line, if it is not that of the beginning.
+    baud: Option<u32>,
     board: String,
     connected: bool,
     console: Console,
@@ -232,6 +244,10 @@ impl HostShell<'_> {
                 "the link is back; going on"
             }
         };
+        self.note(note);
+    }
+
+    fn note(&mut self, note: &str) {
         let ui = &mut *self.ui;
         self.bars.aside(|| ui.note(note));
     }
@@ -280,10 +296,18 @@ impl Shell<Host> for HostShell<'_> {
             | Event::Verified { .. }
             | Event::Info(_)
             | Event::Rebooting(_) => self.seen.answer = Some(event),
-            Event::Console(_)
-            | Event::BaudChanged { .. }
-            | Event::Accepted
-            | Event::Finished => {}
+            Event::BaudChanged { baud } => {
+                let before = self.seen.baud.replace(baud);
+                if before.is_some_and(|before| baud < before) {
+                    self.note(&format!("the line is back at {baud} baud"));
+                }
+            }
+            Event::Accepted => {
+                if let Some(baud) = self.seen.baud {
+                    self.note(&format!("the line runs at {baud} baud"));
+                }
+            }
+            Event::Console(_) | Event::Finished => {}
         }
     }
 

@@ -69,6 +69,7 @@ impl Transfer {
         let manifest = &self.signed.manifest;
         let mut data = facts(manifest, &ended.cost, ended.elapsed);
         add(&mut data, "reconnects", ended.reconnects);
+        add(&mut data, "baud", ended.baud);
         let result = match ended.result {
             Err(error) => Err(error.facts(data.clone())),
             Ok(Event::Installed {

@@ -5,6 +5,7 @@
 mod emulator;
 mod folder;
 mod image;
+mod lanes;
 mod line;
 mod machine;
 mod median;

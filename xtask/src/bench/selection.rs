@@ -1,7 +1,7 @@
 //! Which benches there are.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
-use super::{image, line, machine::Machine, memory, options::Options, socket};
+use super::{image, lanes, line, machine::Machine, memory, options::Options, socket};
 use crate::{
     error::{Result, XtaskError},
     repo::Repo,
@@ -20,7 +20,13 @@ pub struct Bench {
 }
 
 /// All of them.
-pub const BENCHES: &[Bench] = &[line::BENCH, socket::BENCH, image::BENCH, memory::BENCH];
+pub const BENCHES: &[Bench] = &[
+    line::BENCH,
+    socket::BENCH,
+    image::BENCH,
+    memory::BENCH,
+    lanes::BENCH,
+];
 
 /// Runs the bench named first in `args` with the options after it; all of them, without options,
 /// if none is named.

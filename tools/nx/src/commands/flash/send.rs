@@ -61,8 +61,8 @@ pub(crate) struct SendArgs {
     ports: Vec<String>,
     #[command(flatten)]
     wait: WaitArgs,
-    /// Faster speed of a serial line, in baud, or `auto` for the best that works: taken after a test
-    /// that device and line pass, and given up when the line fails at it
+    /// Faster speed of a serial line, in baud, or `auto` for the best that works: taken after a
+    /// test that device and line pass, and given up when the line fails at it
     #[arg(long, value_name = "BAUD")]
     fast_baud: Option<FastBaud>,
     #[command(flatten)]

@@ -120,7 +120,7 @@ impl Device {
             session.channel.took(now.since(at), bytes);
         }
         if frame.kind == Kind::Baud.number() {
-            if let Ok(baud) = Baud::parse(frame.payload) {
+            if let Some(baud) = Baud::of(frame) {
                 self.speed.frame(baud, now);
                 self.settle_speed();
             }

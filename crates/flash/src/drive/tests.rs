@@ -87,6 +87,98 @@ fn what_a_finished_machine_leaves_behind_waits_a_bounded_time_and_without_spinni
     }
 }
 
+/// A link with a speed that keeps what is done with it, in order.
+#[derive(Debug, Default)]
+struct Wired {
+    clock: ManualClock,
+    did: Vec<String>,
+    /// Bytes that it takes at once.
+    takes: usize,
+    /// Speeds above this are refused.
+    can: u32,
+}
+
+impl Transport for Wired {
+    fn caps(&self) -> Caps {
+        Caps::new().with_baud_of(9_600)
+    }
+
+    fn exchange(
+        &mut self,
+        out: &[u8],
+        inp: &mut [u8],
+        timeout: Duration,
+    ) -> Result<Moved, TransportError> {
+        let sent = out.len().min(self.takes);
+        if sent == 0 {
+            self.clock.advance_to(self.clock.now() + timeout);
+        }
+        self.did.push(format!("{sent} out, {} in", inp.len()));
+        Ok(Moved { sent, received: 0 })
+    }
+
+    fn drain(&mut self, _timeout: Duration) -> Result<(), TransportError> {
+        self.did.push("drained".to_owned());
+        Ok(())
+    }
+
+    fn set_baud(&mut self, baud: u32) -> Result<(), TransportError> {
+        self.did.push(baud.to_string());
+        if baud <= self.can {
+            return Ok(());
+        }
+        Err(TransportError::BaudRefused {
+            port: "wired".to_owned(),
+            want: baud,
+            got: 9_600,
+        })
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock.clock()
+    }
+}
+
+/// What changing the speed does with a link that takes and can so much, with 100 bytes waiting.
+fn change(takes: usize, can: u32, back: Option<u32>, drain: bool) -> (bool, Vec<String>) {
+    let mut link = Wired {
+        takes,
+        can,
+        ..Wired::default()
+    };
+    let mut driver = Driver::new();
+    driver.out.resize(100, 0);
+    let baud = 19_200;
+    let change = SpeedChange { baud, back, drain };
+    let held = driver.change_speed(&mut link, &change);
+    (held, link.did)
+}
+
+#[test]
+fn what_was_said_at_a_speed_leaves_at_it() {
+    let (held, did) = change(60, u32::MAX, None, true);
+    assert!(held);
+    assert_eq!(did, ["60 out, 0 in", "40 out, 0 in", "drained", "19200"]);
+    // A line that takes nothing stays as it is.
+    let (held, did) = change(0, u32::MAX, None, true);
+    assert!(!held);
+    assert_eq!(did, ["0 out, 0 in"]);
+    // On the way back from a speed that nobody understands there is no reason to wait.
+    let (held, did) = change(0, u32::MAX, None, false);
+    assert!(held);
+    assert_eq!(did, ["19200"]);
+}
+
+#[test]
+fn a_speed_is_tried_and_left_again_unless_the_link_refuses_it() {
+    let (held, did) = change(100, u32::MAX, Some(9_600), true);
+    assert!(held);
+    assert_eq!(did[2..], ["19200", "9600"]);
+    let (held, did) = change(100, 9_600, Some(9_600), true);
+    assert!(!held);
+    assert_eq!(did[2..], ["19200"]);
+}
+
 /// Always has something to say, and something that is due.
 struct Pressed;
 

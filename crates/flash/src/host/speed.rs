@@ -121,11 +121,10 @@ impl Speed {
     pub(super) fn cancel(&mut self) {
         self.is_over = true;
         match self.phase {
-            Phase::Steady | Phase::Moving(_) => {}
+            // The device may be there for good already: what it says decides.
+            Phase::Steady | Phase::Moving(_) | Phase::Keeping { .. } => {}
             Phase::Checking(_) | Phase::Asking { .. } => self.settle(),
-            Phase::Calling { .. } | Phase::Testing { .. } | Phase::Keeping { .. } => {
-                self.go_back(true);
-            }
+            Phase::Calling { .. } | Phase::Testing { .. } => self.go_back(true),
             Phase::Back { .. } => self.phase = Phase::Back { is_over: true },
         }
     }
@@ -282,6 +281,10 @@ impl Speed {
     }
 
     fn try_next(&mut self, now: Instant) {
+        if self.is_over {
+            self.settle_at(now);
+            return;
+        }
         let lost = self.lost;
         let base = self.base;
         let is_open = |baud: &u32| *baud != base && lost.is_none_or(|lost| *baud < lost);
@@ -309,7 +312,7 @@ impl Speed {
     }
 
     fn failed_once(&mut self, now: Instant) {
-        if self.failed >= FAILED_MAX || self.is_over {
+        if self.failed >= FAILED_MAX {
             self.settle_at(now);
         } else {
             self.try_next(now);

@@ -164,6 +164,9 @@ impl Host {
     fn session_frame(&mut self, frame: &Frame<'_>, now: Instant) {
         match &mut self.state {
             State::Leaving { channel, .. } if frame.session == channel.session() => {
+                if let Some(baud) = Baud::of(frame) {
+                    self.speed.frame(baud, now);
+                }
                 channel.handle_frame(frame, now);
                 while channel.next_message().is_some() {}
                 if channel.queued() == 0 {
@@ -172,14 +175,8 @@ impl Host {
             }
             State::Running { channel, job } if frame.session == channel.session() => {
                 self.speed.heard(now);
-                if frame.kind == Kind::Baud.number() {
-                    if let Ok(baud) = Baud::parse(frame.payload) {
-                        // A device that only says it is there gets the job nowhere.
-                        if self.speed.is_moving() {
-                            self.last_progress = now;
-                        }
-                        self.speed.frame(baud, now);
-                    }
+                if let Some(baud) = Baud::of(frame) {
+                    self.speed.frame(baud, now);
                     return;
                 }
                 if Kind::from_number(frame.kind) == Some(Kind::Busy) {
@@ -244,8 +241,13 @@ impl Machine for Host {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.start(now);
-        if matches!(self.state, State::Running { .. }) {
+        let is_running = matches!(self.state, State::Running { .. });
+        if is_running || self.speed.is_moving() {
             self.speed.handle_timeout(now);
+            if self.speed.is_moving() {
+                // That takes a bounded time, and is no fault of the job's.
+                self.last_progress = now;
+            }
         }
         let mut intake = core::mem::take(&mut self.intake);
         intake.handle_timeout(now, &mut |incoming| self.incoming(incoming, now));
@@ -303,11 +305,12 @@ impl Machine for Host {
                 self.past.wire_bytes = self.past.wire_bytes.saturating_add(sent);
                 Some(len)
             }
-            State::Running { channel, .. } if self.speed.is_moving() => {
+            State::Running { channel, .. } | State::Leaving { channel, .. }
+                if self.speed.is_moving() =>
+            {
                 let baud = self.speed.poll_transmit(now)?;
                 Some(say_baud(channel, baud, out))
             }
-            State::Leaving { .. } if self.speed.is_moving() => None,
             State::Running { channel, job } => {
                 if let Some(baud) = self.speed.poll_transmit(now) {
                     return Some(say_baud(channel, baud, out));
@@ -381,7 +384,7 @@ impl Machine for Host {
                 channel.poll_timeout(),
                 Some(*until),
                 self.intake.poll_timeout(),
-                None,
+                self.speed.poll_timeout().filter(|_| self.speed.is_moving()),
             ],
         };
         timers.into_iter().flatten().min()

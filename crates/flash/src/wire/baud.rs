@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use crate::limits::{BAUD_TEST_BYTES, BAUD_TESTS};
 use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::frame::Frame;
+use crate::wire::kind::Kind;
 
 /// Bit in the codecs of `HELLO` and `WELCOME`: the line's speed can be changed.
 pub const BAUD_BIT: u32 = 1 << 31;
@@ -54,6 +56,12 @@ impl BaudStep {
 }
 
 impl Baud {
+    /// What a frame says, if it is a `BAUD` frame and well formed.
+    pub fn of(frame: &Frame<'_>) -> Option<Self> {
+        let is_baud = frame.kind == Kind::Baud.number();
+        is_baud.then(|| Self::parse(frame.payload).ok()).flatten()
+    }
+
     /// Reads the payload. Of a pattern only the frame's own check is looked at.
     ///
     /// # Errors

@@ -53,6 +53,7 @@ pub(crate) struct Duet {
     pub(crate) device_events: Vec<device::Event>,
     /// `BAUD` frames that were sent, and when.
     pub(crate) said: Vec<(Instant, Way, Baud)>,
+    config: HostConfig,
     store: MemoryStore,
     flights: VecDeque<Flight>,
     host_free: Instant,
@@ -67,7 +68,8 @@ impl Duet {
         let mut device = DeviceConfig::new(vec![TestImage::key()], 1);
         device.baud = device_baud;
         Self {
-            host: Host::new(config),
+            host: Host::new(config.clone()),
+            config,
             device: Device::new(device),
             now: Instant::from_micros(1_000_000),
             host_baud: OPENING,
@@ -84,6 +86,20 @@ impl Duet {
             host_free: Instant::ZERO,
             device_free: Instant::ZERO,
         }
+    }
+
+    /// The device starts again, and opens its end anew.
+    pub(crate) fn restart_device(&mut self, boot: u32) {
+        let mut config = DeviceConfig::new(vec![TestImage::key()], boot);
+        config.baud = Some(OPENING);
+        self.device = Device::new(config);
+        self.device_baud = OPENING;
+    }
+
+    /// The host gives up a job that gets nowhere for so long.
+    pub(crate) fn patience(&mut self, time: Duration) {
+        self.config.give_up_after = time;
+        self.host = Host::new(self.config.clone());
     }
 
     /// Goes on until the host is finished, or `until` says so; the time that took.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nx_flash::device;
-use nx_flash::host::{Event, Job};
+use nx_flash::host::{Event, Failure, Job};
 use nx_flash::machine::Machine as _;
 use nx_flash::speed::LADDER;
 use nx_flash::wire::{BaudStep, Kind};
@@ -106,6 +106,52 @@ fn a_device_that_cannot_is_not_asked() {
         assert!(took < Duration::from_millis(100), "{took:?}");
         ended_well(&mut duet);
     }
+}
+
+#[test]
+fn a_host_that_is_stopped_in_the_middle_of_a_move_tells_the_device() {
+    type Is = fn(BaudStep) -> bool;
+    let steps: [Is; 6] = [
+        |step| step == BaudStep::Ask,
+        |step| step == BaudStep::Able,
+        |step| step == BaudStep::Call,
+        |step| step == BaudStep::Test(9),
+        |step| step == BaudStep::Test(31),
+        |step| step == BaudStep::Keep,
+    ];
+    for (at, is) in steps.into_iter().enumerate() {
+        let mut duet = info(&LADDER);
+        duet.run_until(|duet| duet.times(|_, step| is(step)) > 0);
+        duet.host.stop(duet.now);
+        duet.finish();
+        let stopped = Event::Failed(Failure::Stopped);
+        assert_eq!(duet.events.last(), Some(&stopped), "{at}");
+        duet.pass(Duration::from_secs(4));
+        assert_eq!(duet.device_baud, OPENING, "{at}");
+        assert!(!duet.device.has_session(), "{at}");
+    }
+}
+
+#[test]
+fn a_device_that_starts_again_is_found_and_goes_up_again() {
+    let mut duet = info(&[921_600]);
+    duet.arrives = Box::new(|way, kind, _| way == Way::ToDevice || kind != Kind::Message.number());
+    duet.run_until(|duet| duet.changes() == [921_600]);
+    duet.restart_device(2);
+    duet.arrives = Box::new(|_, _, _| true);
+    duet.finish();
+    assert_eq!(duet.changes(), [921_600, OPENING, 921_600]);
+    assert!(duet.events.contains(&Event::SessionLost));
+    ended_well(&mut duet);
+}
+
+#[test]
+fn a_short_patience_with_the_job_is_none_with_the_search() {
+    let mut duet = info(&LADDER);
+    duet.patience(Duration::from_millis(300));
+    duet.holds = OPENING;
+    duet.finish();
+    ended_well(&mut duet);
 }
 
 /// Which step of a move is lost.

@@ -203,7 +203,9 @@ impl Channel {
 
     /// Repeats what was not answered in time.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.tracker.handle_timeout(now);
+        if self.tracker.handle_timeout(now) && self.receipt.newest().is_some() {
+            self.receipt.urge();
+        }
         self.settle();
     }
 

@@ -87,6 +87,8 @@ pub(super) struct Tracker {
     sizing: Sizing,
     /// Probes since something was acknowledged.
     probes: u32,
+    /// Probes ever: what varies with it does not begin anew.
+    rounds: u32,
     /// Whether there was nothing more to send.
     is_idle: bool,
     waiting_since: Instant,
@@ -106,6 +108,7 @@ impl Tracker {
             pace: Pace::default(),
             sizing: Sizing::default(),
             probes: 0,
+            rounds: 0,
             is_idle: false,
             waiting_since: now,
             given_up: VecDeque::new(),
@@ -243,12 +246,15 @@ impl Tracker {
     /// Messages are small, and what else is under way may wait for them: an offer is not taken
     /// before its message. How many slices go with them varies without a period: where every
     /// round has as many frames, a loss with a fixed period takes the same one every time.
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    ///
+    /// Returns whether that was so, and an odd frame beside them would do good: where there is only
+    /// one, it and the answer of the other side take turns, and every second one may be lost.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
         if self.probe_at().is_none_or(|at| at > now) {
-            return;
+            return false;
         }
         let is_message = |sent: &Sent| matches!(sent.item, Item::Message(_));
-        let drawn = mix(self.probes) % 4;
+        let drawn = mix(self.rounds) % 4;
         let mut slices = if self.sent.iter().any(is_message) {
             drawn
         } else {
@@ -267,7 +273,10 @@ impl Tracker {
             }
         }
         self.probes = self.probes.saturating_add(1);
+        let is_odd = mix(self.rounds) & 4 != 0;
+        self.rounds = self.rounds.wrapping_add(1);
         self.waiting_since = now;
+        is_odd
     }
 
     /// Counts a frame as lost, though it may only be late.

@@ -15,6 +15,7 @@ pub mod device;
 pub mod host;
 pub mod limits;
 pub mod machine;
+pub mod rolling;
 pub mod session;
 pub mod speed;
 pub mod time;

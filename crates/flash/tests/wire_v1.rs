@@ -356,6 +356,13 @@ fn want() {
         &FromDevice::Want(Object::Directory { segment: 2 }),
         "4200000201",
     );
+    assert_from_device(
+        &FromDevice::Want(Object::Sums {
+            segment: 2,
+            page: 258,
+        }),
+        "4202010203",
+    );
 }
 
 #[test]

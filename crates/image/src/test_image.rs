@@ -141,6 +141,15 @@ impl TestImage {
         &self.bytes[place(found.offset)..place(found.end())]
     }
 
+    /// The blocks on a page of a segment; none if it has no such page.
+    pub fn blocks(&self, segment: u8, page: u16) -> impl Iterator<Item = &[u8]> {
+        let on_a_page = tree::PAGE_BLOCKS as usize;
+        let blocks = self
+            .segment(segment)
+            .chunks(self.manifest.image.block_size as usize);
+        blocks.skip(usize::from(page) * on_a_page).take(on_a_page)
+    }
+
     /// The digests of the blocks on a page of a segment, 32 bytes each; empty if it has none.
     pub fn page(&self, segment: u8, page: u16) -> Vec<u8> {
         let blocks = self.block_digests(segment);

@@ -3,6 +3,7 @@
 use nx_flash::device::{self, Device};
 use nx_flash::drive::Shell;
 use nx_flash::host::{self, Host};
+use nx_flash::rolling::sum;
 use nx_flash::storage::Store;
 use nx_flash::time::Instant;
 
@@ -35,6 +36,10 @@ impl Shell<Host> for HostShell<'_> {
             host::Request::Block { offset, bytes, .. } => {
                 let from = usize::try_from(offset).unwrap();
                 self.image.bytes[from..from + bytes as usize].to_vec()
+            }
+            host::Request::Sums { segment, page } => {
+                let blocks = self.image.blocks(segment, page);
+                blocks.flat_map(|block| sum(block).to_le_bytes()).collect()
             }
             host::Request::Page { segment, page } => self.image.page(segment, page),
             host::Request::Speed(_) => return host::Outcome::Speed { held: false },

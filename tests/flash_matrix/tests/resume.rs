@@ -168,6 +168,37 @@ fn a_store_in_files_finds_blocks_elsewhere_too_unless_they_have_rotted() {
 }
 
 #[test]
+fn content_that_shifted_by_any_number_of_bytes_is_found() {
+    let old = random_bytes(2_000_000, 11);
+    for (shift, cut) in [(1, 900_000), (777, 1_234_567), (4_095, 64)] {
+        // Something new at the front, and a few bytes gone in the middle.
+        let new = [&random_bytes(shift, 12)[..], &old[..cut], &old[cut + 33..]].concat();
+        let image = |content| TestImage::from_segments(vec![(SegmentKind::Rootfs, content)], 4_096);
+        let (first, second) = (image(old.clone()), image(new));
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target.img");
+        let config = FileStoreConfig {
+            target: target.clone(),
+            journal: dir.path().join("journal"),
+            layout: None,
+            boot_record: None,
+        };
+        let store = || FileStore::open(&config).unwrap();
+        Rig::over(Link::Loopback)
+            .send_to(&first, store())
+            .installed();
+        let update = Rig::over(Link::Loopback)
+            .boot(2)
+            .send_to(&second, store())
+            .installed();
+        // The first block, the one with the cut, and the short one at the end.
+        let sent = update.progress.blocks_sent;
+        assert!(sent <= 3, "{shift}, {cut}: {sent} blocks");
+        assert!(std::fs::read(&target).unwrap() == second.bytes);
+    }
+}
+
+#[test]
 fn another_manifest_starts_at_zero() {
     let old = TestImage::of(300_000, 6);
     let store = MemoryStore::new();

@@ -80,6 +80,19 @@ pub enum Request {
         /// So many.
         bytes: u32,
     },
+    /// Can the installed image be searched for blocks at any offset?
+    MaySearch,
+    /// Search also for these blocks.
+    Learn {
+        /// Where the first belongs; the others follow it.
+        offset: u64,
+        /// Size of each.
+        block_bytes: u32,
+        /// Their rolling sums, 4 bytes each.
+        sums: Vec<u8>,
+    },
+    /// Search on: is there more to look at?
+    Search,
     /// Copy a block with this digest to the staged image from wherever the installed one has it:
     /// another offset, another segment.
     Gather {
@@ -182,7 +195,7 @@ pub enum Outcome {
     Bytes(Option<Vec<u8>>),
     /// To `Digest`; nothing when the medium does not hold so many bytes.
     Digest(Option<Digest>),
-    /// To `IsZero`, and to `Gather`: whether it was found.
+    /// To `IsZero`, `MaySearch`, `Search`, and to `Gather`: whether it was found.
     Flag(bool),
     /// To `Speed`.
     Speed {

@@ -15,6 +15,11 @@ use crate::limits::MESSAGES_IN_FLIGHT_MAX;
 use crate::session::Channel;
 use crate::wire::{FromDevice, Need, Object, RejectCode};
 
+/// Bytes of a rolling sum.
+const SUM_BYTES: usize = 4;
+/// Missing blocks of a page from which on the installed image is searched for them.
+const SEARCH_FROM_BLOCKS: u32 = 4;
+
 /// Where the survey of a segment is.
 #[derive(Debug)]
 pub(super) struct Survey {
@@ -24,6 +29,8 @@ pub(super) struct Survey {
     /// What the page's `NEED` will say.
     bits: Vec<u8>,
     step: Step,
+    /// Whether the installed image was searched for blocks of this segment at any offset.
+    searched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +53,27 @@ enum Step {
     Adopting,
     /// A block is being looked for elsewhere in the installed image.
     Gathering,
+    /// The store is asked whether it can search.
+    MaySearch,
+    /// The host is asked for the sums of this page of the segment.
+    WantSums(u16),
+    /// The store searches.
+    Searching,
 }
 
 impl Survey {
     /// Whether it waits for the store, not for the host.
     pub(super) const fn is_at_work(&self) -> bool {
         match self.step {
-            Step::WantDirectory | Step::NextPage | Step::WantPage => false,
+            Step::WantDirectory | Step::NextPage | Step::WantPage | Step::WantSums(_) => false,
             Step::Directory
             | Step::Page
             | Step::Staged
             | Step::Installed
             | Step::Adopting
-            | Step::Gathering => true,
+            | Step::Gathering
+            | Step::MaySearch
+            | Step::Searching => true,
         }
     }
 }
@@ -125,6 +140,7 @@ impl Transfer {
             index: 0,
             bits: Vec::new(),
             step,
+            searched: false,
         });
         if let Some(root) = self.root(segment).filter(|_| !one_page) {
             desk.ask(Request::LoadDirectory { root }, Purpose::Survey);
@@ -207,6 +223,13 @@ impl Transfer {
                     None => self.gather(channel, desk),
                 }
             }
+            (Step::MaySearch, Outcome::Flag(true)) => self.want_sums(0, channel),
+            (Step::Searching, Outcome::Flag(true)) => {
+                // Its progress shows that it is alive.
+                self.looked_at_bytes = self.looked_at_bytes.saturating_add(1);
+                desk.ask(Request::Search, Purpose::Survey);
+            }
+            (Step::MaySearch | Step::Searching, _) => self.look_at_page_again(channel, desk),
             (Step::Gathering, Outcome::Flag(false)) => self.need_block(channel, desk),
             (Step::Adopting | Step::Gathering, _) => {
                 if let Some(block) = self.survey_block() {
@@ -261,9 +284,64 @@ impl Transfer {
                 desk.ask(store, Purpose::Kept);
                 self.look_at_block(channel, desk);
             }
+            Object::Sums { segment, page } => {
+                if let Some(first) = self.map.in_page(segment, page, 0) {
+                    let learn = Request::Learn {
+                        offset: first.offset,
+                        block_bytes: self.map.block_bytes(),
+                        sums: bytes,
+                    };
+                    desk.ask(learn, Purpose::Kept);
+                }
+                let next = page.saturating_add(1);
+                if next < self.map.page_count(segment) {
+                    self.want_sums(next, channel);
+                } else {
+                    self.set_step(Step::Searching);
+                    desk.ask(Request::Search, Purpose::Survey);
+                }
+            }
             Object::Offer => {}
         }
         Ok(())
+    }
+
+    fn want_sums(&mut self, page: u16, channel: &mut Channel) {
+        let Some(segment) = self.survey.as_ref().map(|survey| survey.segment) else {
+            return;
+        };
+        self.set_step(Step::WantSums(page));
+        let blocks = usize::try_from(self.map.page_blocks(segment, page)).unwrap_or(0);
+        let len = blocks.saturating_mul(SUM_BYTES);
+        self.want(Object::Sums { segment, page }, len, channel);
+    }
+
+    /// Whether the blocks that are missing are worth a search for them at any offset.
+    fn is_worth_a_search(&self) -> bool {
+        let Some(survey) = &self.survey else {
+            return false;
+        };
+        let missing: u32 = survey.bits.iter().map(|bits| bits.count_ones()).sum();
+        !survey.searched
+            && self.can_adopt
+            && !self.same_as_installed
+            && missing >= SEARCH_FROM_BLOCKS
+    }
+
+    /// The search is over: what of this page is missing still?
+    fn look_at_page_again(&mut self, channel: &mut Channel, desk: &mut Desk) {
+        let Some(survey) = &mut self.survey else {
+            return;
+        };
+        survey.searched = true;
+        survey.bits.clear();
+        survey.index = 0;
+        let first = self.survey_block();
+        if first.is_some_and(|block| self.proven.contains(block.number)) {
+            self.next_block(channel, desk);
+        } else {
+            self.look_at_block(channel, desk);
+        }
     }
 
     fn is_root(&self, segment: u8, directory: &[u8]) -> bool {
@@ -369,9 +447,22 @@ impl Transfer {
             survey.index = survey.index.saturating_add(1);
             let blocks = self.map.page_blocks(survey.segment, survey.page);
             if survey.index >= blocks {
-                self.end_page(channel);
+                if self.is_worth_a_search() {
+                    self.set_step(Step::MaySearch);
+                    desk.ask(Request::MaySearch, Purpose::Survey);
+                } else {
+                    self.end_page(channel);
+                }
                 return;
             }
+            let (segment, page, index) = (survey.segment, survey.page, survey.index);
+            let block = self.map.in_page(segment, page, index);
+            if block.is_some_and(|block| self.proven.contains(block.number)) {
+                continue;
+            }
+            let Some(survey) = &mut self.survey else {
+                return;
+            };
             if self.resumed || self.can_adopt {
                 self.look_at_block(channel, desk);
                 return;

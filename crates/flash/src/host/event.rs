@@ -47,6 +47,13 @@ pub enum Request {
         /// Index of the segment in the manifest.
         segment: u8,
     },
+    /// The rolling sums of a page of blocks ([`crate::rolling::sum`]), 4 bytes each.
+    Sums {
+        /// Index of the segment in the manifest.
+        segment: u8,
+        /// Index of the page in the segment.
+        page: u16,
+    },
     /// The digests of the blocks of a page, 32 bytes each.
     Page {
         /// Index of the segment in the manifest.

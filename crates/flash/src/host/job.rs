@@ -172,12 +172,18 @@ impl Running {
         let map = self.plan.as_ref().map(Plan::map);
         let segments = map.map_or(0, BlockMap::segment_count);
         let pages = |segment| map.map_or(0, |map| map.page_count(segment));
-        let objects = |segment| u32::from(pages(segment)).saturating_add(1);
+        let objects = |segment| {
+            let pages = u32::from(pages(segment));
+            pages.saturating_mul(2).saturating_add(1)
+        };
         let objects: u32 = (0..segments).map(objects).sum();
         let request = match object {
             Object::Directory { segment } if segment < segments => Request::Directory { segment },
             Object::Page { segment, page } if page < pages(segment) => {
                 Request::Page { segment, page }
+            }
+            Object::Sums { segment, page } if page < pages(segment) => {
+                Request::Sums { segment, page }
             }
             _ => {
                 let what = "the device wants block digests that the image does not have";
@@ -308,6 +314,7 @@ const fn object_of(request: &Request) -> Option<Object> {
         Request::Block { .. } | Request::Speed(_) => None,
         Request::Directory { segment } => Some(Object::Directory { segment }),
         Request::Page { segment, page } => Some(Object::Page { segment, page }),
+        Request::Sums { segment, page } => Some(Object::Sums { segment, page }),
     }
 }
 

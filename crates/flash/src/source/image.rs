@@ -12,6 +12,7 @@ use super::error::{SourceError, open};
 use crate::blocks::BlockMap;
 use crate::extents::{each_nonzero, next_data, read_at};
 use crate::host::{Outcome, Request};
+use crate::rolling;
 
 /// An image's file, proven against its manifest. Holds 32 bytes for each block.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl ImageSource {
                 let digests = pages.nth(usize::from(page)).unwrap_or_default();
                 Ok(concatenated(digests))
             }
+            Request::Sums { segment, page } => self.sums(segment, page),
             // No file's matter.
             Request::Speed(_) => return Outcome::Speed { held: false },
         };
@@ -102,6 +104,22 @@ impl ImageSource {
             return Err(changed());
         }
         Ok(bytes)
+    }
+
+    /// The rolling sums of the blocks of a page.
+    fn sums(&self, segment: u8, page: u16) -> Result<Vec<u8>, SourceError> {
+        let mut sums = Vec::new();
+        for index in 0..self.map.page_blocks(segment, page) {
+            let Some(block) = self.map.in_page(segment, page, index) else {
+                break;
+            };
+            let mut bytes = vec![0; usize::try_from(block.bytes).unwrap_or(0)];
+            // A file that changed meanwhile shows when its blocks are sent.
+            read_at(&self.file, &mut bytes, block.offset)
+                .map_err(SourceError::io("read", &self.path))?;
+            sums.extend(rolling::sum(&bytes).to_le_bytes());
+        }
+        Ok(sums)
     }
 
     /// The block digests of a segment, page by page.

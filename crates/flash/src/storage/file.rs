@@ -18,6 +18,7 @@ use super::error::StorageError;
 use super::journal::{Journal, Phase};
 use super::lock::{Held, Lock};
 use super::places::Places;
+use super::search::Search;
 use super::target::{Layout, Target};
 use super::{Store, boot_record};
 use crate::device::{Outcome, Request, StoreError, StoreStatus};
@@ -52,6 +53,8 @@ pub struct FileStore {
     zeros: Option<(u32, Digest)>,
     /// Where the installed image has its blocks, once that was asked.
     places: Option<Places>,
+    /// The search for blocks at any offset of it.
+    search: Option<Search>,
     _lock: Lock,
 }
 
@@ -82,6 +85,7 @@ impl FileStore {
             looked_at: None,
             zeros: None,
             places: None,
+            search: None,
             target,
             _lock: lock,
         };
@@ -169,6 +173,18 @@ impl FileStore {
                 self.copy(offset, u64::from(bytes))?;
                 Outcome::Done
             }
+            Request::MaySearch => Outcome::Flag(self.may_search()?),
+            Request::Learn {
+                offset,
+                block_bytes,
+                sums,
+            } => {
+                self.search
+                    .get_or_insert_with(|| Search::new(block_bytes))
+                    .learn(offset, &sums);
+                Outcome::Done
+            }
+            Request::Search => Outcome::Flag(self.search_on()?),
             Request::Gather {
                 digest,
                 offset,

@@ -14,6 +14,7 @@ mod lock;
 mod memory;
 mod places;
 mod readers;
+mod search;
 mod target;
 
 pub use error::StorageError;

@@ -17,6 +17,13 @@ pub enum Object {
         /// Index of the page in the segment.
         page: u16,
     },
+    /// The rolling sums of up to 1,024 blocks of a segment, 4 bytes each.
+    Sums {
+        /// Index of the segment in the manifest.
+        segment: u8,
+        /// Index of the page in the segment.
+        page: u16,
+    },
 }
 
 impl Object {
@@ -26,6 +33,7 @@ impl Object {
             Self::Offer => 0,
             Self::Directory { segment } => (1 << 24) | ((segment as u32) << 16),
             Self::Page { segment, page } => (2 << 24) | ((segment as u32) << 16) | page as u32,
+            Self::Sums { segment, page } => (3 << 24) | ((segment as u32) << 16) | page as u32,
         }
     }
 
@@ -37,6 +45,7 @@ impl Object {
             (0, 0, 0) => Some(Self::Offer),
             (1, segment, 0) => Some(Self::Directory { segment }),
             (2, segment, page) => Some(Self::Page { segment, page }),
+            (3, segment, page) => Some(Self::Sums { segment, page }),
             _ => None,
         }
     }

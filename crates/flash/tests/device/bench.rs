@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nx_flash::device::{Device, DeviceConfig, Event, Outcome, Request};
 use nx_flash::machine::Machine as _;
+use nx_flash::rolling;
 use nx_flash::session::{Channel, Incoming, Intake, Piece, Slice};
 use nx_flash::storage::Store;
 use nx_flash::time::Instant;
@@ -252,6 +253,13 @@ impl<S: Store> Bench<S> {
                         }
                         FromDevice::Want(object @ Object::Directory { segment }) => {
                             self.object(object, &image.directory(segment));
+                        }
+                        FromDevice::Want(object @ Object::Sums { segment, page }) => {
+                            let blocks = image.blocks(segment, page);
+                            let sums: Vec<u8> = blocks
+                                .flat_map(|block| rolling::sum(block).to_le_bytes())
+                                .collect();
+                            self.object(object, &sums);
                         }
                         other => panic!("in the survey: {other:?}"),
                     }

@@ -128,20 +128,44 @@ impl FileStore {
         if self.target.layout == Layout::InPlace {
             return Ok(false);
         }
-        let Some(from) = self.places().find(digest) else {
+        let known = self.places().find(digest);
+        let searched = self.search.as_ref().map_or(&[][..], |s| s.places(offset));
+        let places: Vec<u64> = known.into_iter().chain(searched.iter().copied()).collect();
+        if places.is_empty() {
             return Ok(false);
-        };
+        }
         let Some(file) = self.reading(Area::Installed)? else {
             return Ok(false);
         };
         let mut block = vec![0; usize::try_from(bytes).unwrap_or(0)];
-        let had = read_at(&file, &mut block, from)
-            .map_err(StorageError::io("read", &self.target.path))?;
-        if had != block.len() || Digest::of(&block) != *digest {
-            return Ok(false);
+        for from in places {
+            let had = read_at(&file, &mut block, from)
+                .map_err(StorageError::io("read", &self.target.path))?;
+            if had == block.len() && Digest::of(&block) == *digest {
+                self.write(offset, &block)?;
+                return Ok(true);
+            }
         }
-        self.write(offset, &block)?;
-        Ok(true)
+        Ok(false)
+    }
+
+    /// A search begins, if there is a second image to search; what one before found is forgotten.
+    pub(super) fn may_search(&mut self) -> Result<bool, StorageError> {
+        self.search = None;
+        let is_file = self.target.layout == Layout::File;
+        Ok(is_file && self.reading(Area::Installed)?.is_some())
+    }
+
+    pub(super) fn search_on(&mut self) -> Result<bool, StorageError> {
+        let Some(file) = self.reading(Area::Installed)? else {
+            return Ok(false);
+        };
+        match &mut self.search {
+            Some(search) => search
+                .step(&file)
+                .map_err(StorageError::io("search", &self.target.path)),
+            None => Ok(false),
+        }
     }
 
     fn places(&mut self) -> &Places {

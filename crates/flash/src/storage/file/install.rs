@@ -75,6 +75,7 @@ impl FileStore {
     /// The manifest of what was staged becomes that of what is installed.
     fn take_over(&mut self) -> Result<(), StorageError> {
         self.places = None;
+        self.search = None;
         for name in ["json", "sig"] {
             let from = self.dir.join(format!("staged.{name}"));
             let to = self.dir.join(format!("installed.{name}"));

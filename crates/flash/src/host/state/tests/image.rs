@@ -45,6 +45,7 @@ impl Image {
                 self.bytes[offset as usize..][..bytes as usize].to_vec()
             }
             Request::Directory { segment } => vec![segment; 32],
+            Request::Sums { segment, page } => vec![segment + page as u8; 12],
             Request::Page { segment, page } => vec![segment + page as u8; 96],
             Request::Speed(_) => panic!("no other speed is to be tried"),
         }

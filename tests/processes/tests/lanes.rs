@@ -113,10 +113,7 @@ fn four_devices_get_an_image_that_is_read_once_for_all() {
     assert_eq!(single["data"]["blocks_sent"], 0);
     assert!(single["data"]["devices"].is_null());
     for member in single["data"].as_object().unwrap().keys() {
-        assert!(
-            !devices[3][member].is_null() || member == "signer",
-            "{member}"
-        );
+        assert!(devices[3].get(member).is_some(), "{member}");
     }
 }
 

@@ -28,6 +28,8 @@ pub mod drive;
 #[cfg(feature = "std")]
 mod extents;
 #[cfg(feature = "std")]
+pub mod pack;
+#[cfg(feature = "std")]
 pub mod source;
 #[cfg(feature = "std")]
 pub mod splitter;

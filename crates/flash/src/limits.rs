@@ -16,6 +16,8 @@ pub const FRAME_OVERHEAD_BYTES: usize = HEADER_BYTES + TRAILER_BYTES;
 pub const DATA_ADDRESS_BYTES: usize = 4;
 /// Bytes that a `DATA` frame adds to the image data it carries.
 pub const DATA_OVERHEAD_BYTES: usize = FRAME_OVERHEAD_BYTES + DATA_ADDRESS_BYTES;
+/// Bytes in front of the data of a `PACKED` frame: address, codec, length of the packed block.
+pub const PACKED_FRONT_BYTES: usize = 8;
 /// Largest payload of one frame, in bytes; what the 16-bit length field can say.
 pub const PAYLOAD_BYTES_MAX: usize = 65_535;
 /// Largest frame, in bytes.
@@ -27,6 +29,13 @@ pub const FRAME_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + FRAME_OVERHEAD_BYTES;
 pub const SLICE_BYTES_MAX: usize = 32 * 1024;
 /// Least image data in one `DATA` frame, in bytes, but for the end of a block.
 pub const SLICE_BYTES_MIN: usize = 128;
+/// Bytes per second of a line above which blocks are sent as they are, not packed: a processor
+/// packs text at 10 to 25 MB/s, and a block that shrinks to half would gain nothing at twice this.
+pub const PACK_RATE_MAX: u64 = 4_000_000;
+/// Blocks that are packed and not wholly sent, so that a line never waits for the next.
+pub const PACKED_AHEAD_BLOCKS: usize = 2;
+/// Memory that a device needs to unpack one block, beside the packed block and the block.
+pub const UNPACK_BYTES_MAX: usize = 12 * 1_024;
 /// Unit of the address in a `DATA` frame, in bytes.
 pub const ADDRESS_UNIT_BYTES: u64 = 64;
 /// Largest body of a message, in bytes.
@@ -113,10 +122,11 @@ const _: () = assert!(
     "a device is asked until it is surely back"
 );
 const _: () = assert!(ASKED_AGAIN_MAX >= 4 * (REPAIR_ROUNDS_MAX + 1));
-const _: () = assert!(SLICE_BYTES_MAX + DATA_ADDRESS_BYTES <= PAYLOAD_BYTES_MAX);
+const _: () = assert!(SLICE_BYTES_MAX + PACKED_FRONT_BYTES <= PAYLOAD_BYTES_MAX);
+const _: () = assert!(DATA_ADDRESS_BYTES <= PACKED_FRONT_BYTES);
 const _: () = assert!((SLICE_BYTES_MAX as u64).is_multiple_of(ADDRESS_UNIT_BYTES));
 const _: () = assert!(
-    DATA_OVERHEAD_BYTES <= 28,
+    DATA_OVERHEAD_BYTES <= 28 && FRAME_OVERHEAD_BYTES + PACKED_FRONT_BYTES <= 28,
     "the overhead that the design allows"
 );
 const _: () = assert!(

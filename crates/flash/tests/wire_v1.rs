@@ -2,9 +2,9 @@
 //! edit the bytes.
 
 use nx_flash::wire::{
-    AbortReason, Ack, BAUD_BIT, Baud, BaudStep, BootTarget, Busy, BusyPhase, DeviceInfo, Frame,
-    FromDevice, FromHost, Hello, Kind, Need, Object, OfferFlags, Refusal, RejectCode, SeqRange,
-    Verdict, VerifiedSegment, Welcome,
+    AbortReason, Ack, BAUD_BIT, Baud, BaudStep, BootTarget, Busy, BusyPhase, Codec, DeviceInfo,
+    Frame, FromDevice, FromHost, Hello, Kind, Need, Object, OfferFlags, Packed, Reader, Refusal,
+    RejectCode, SeqRange, Verdict, VerifiedSegment, Welcome, Writer,
 };
 use nx_image::digest::Digest;
 use nx_image::manifest::Profile;
@@ -228,6 +228,34 @@ fn data() {
         "9e4e010501000500110000000800037d \
          0004000064617461 adf16cdc",
     );
+}
+
+#[test]
+fn packed() {
+    let front = Packed {
+        address: 1_025,
+        codec: Codec::Deflate,
+        bytes: 300,
+    };
+    let mut payload = Vec::new();
+    front.emit(&mut Writer::new(&mut payload));
+    payload.extend(b"piece");
+    assert_frame(
+        Kind::Packed,
+        0x50001,
+        19,
+        &payload,
+        "9e4e010901000500130000000d007ffa \
+         010400002c01000170696563652bdac3 2c",
+    );
+    assert_eq!(Packed::parse(&mut Reader::new(&payload)), Ok(front));
+}
+
+#[test]
+fn codecs() {
+    assert_eq!(Codec::Deflate.number(), 1);
+    assert_eq!(Codec::Deflate.bit(), 1);
+    assert_eq!(Codec::bits(), 1);
 }
 
 #[test]

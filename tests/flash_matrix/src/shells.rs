@@ -3,6 +3,7 @@
 use nx_flash::device::{self, Device};
 use nx_flash::drive::Shell;
 use nx_flash::host::{self, Host};
+use nx_flash::pack::pack;
 use nx_flash::rolling::sum;
 use nx_flash::storage::Store;
 use nx_flash::time::Instant;
@@ -33,9 +34,20 @@ impl<'a> HostShell<'a> {
 impl Shell<Host> for HostShell<'_> {
     fn serve(&mut self, request: host::Request) -> host::Outcome {
         host::Outcome::Bytes(match request {
-            host::Request::Block { offset, bytes, .. } => {
+            host::Request::Block {
+                offset,
+                bytes,
+                codec,
+                ..
+            } => {
                 let from = usize::try_from(offset).unwrap();
-                self.image.bytes[from..from + bytes as usize].to_vec()
+                let block = &self.image.bytes[from..from + bytes as usize];
+                if let Some(codec) = codec
+                    && let Some(packed) = pack(codec, block)
+                {
+                    return host::Outcome::Packed(codec, packed);
+                }
+                block.to_vec()
             }
             host::Request::Sums { segment, page } => {
                 let blocks = self.image.blocks(segment, page);

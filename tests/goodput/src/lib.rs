@@ -17,12 +17,14 @@
     reason = "a simulation stops at the first surprise"
 )]
 
+mod content;
 mod end;
 mod line;
 mod noise;
 mod table;
 mod wire;
 
+pub use content::Content;
 pub use line::{Line, Sent};
 pub use noise::Condition;
-pub use table::{Case, HEADING, Row, cases};
+pub use table::{Case, HEADING, Row, cases, source_cases};

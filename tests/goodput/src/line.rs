@@ -45,6 +45,8 @@ pub struct Sent {
     pub received_bytes: u64,
     /// Of what the host sent, bytes of frames that were lost.
     pub retransmitted_bytes: u64,
+    /// Blocks that went packed.
+    pub blocks_packed: u32,
 }
 
 impl Sent {
@@ -126,6 +128,7 @@ impl Line {
             wire_bytes: progress.wire_bytes,
             received_bytes: progress.received_bytes,
             retransmitted_bytes: progress.retransmitted_bytes,
+            blocks_packed: progress.blocks_packed,
         }
     }
 

@@ -1,9 +1,10 @@
-//! Prints the table: `cargo run -p goodput [SEEDS] [PART OF A ROW'S NAME OR RATE]`.
+//! Prints the table: `cargo run -p goodput [SEEDS] [PART OF A ROW'S NAME OR RATE]`. With `source`
+//! after that, the rows with content that packs.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::env;
 
-use goodput::{HEADING, cases};
+use goodput::{HEADING, cases, source_cases};
 
 fn main() {
     let mut args = env::args().skip(1);
@@ -13,7 +14,12 @@ fn main() {
         .unwrap_or(16);
     let wanted = args.next().unwrap_or_default();
     println!("{HEADING}");
-    for case in cases() {
+    let cases = if args.next().as_deref() == Some("source") {
+        source_cases()
+    } else {
+        cases()
+    };
+    for case in cases {
         let label = format!("{} {}", case.line.bytes_per_second, case.name);
         if label.contains(&wanted) {
             println!("{}", case.run(seeds));

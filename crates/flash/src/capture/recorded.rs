@@ -9,7 +9,7 @@ use nx_image::manifest::Profile;
 use super::record::Recorded;
 use crate::device::{self, DeviceConfig, Policy, StoreError, StoreStatus};
 use crate::host::{self, HostConfig, Job};
-use crate::wire::{BootTarget, DecodeError, OfferFlags, Reader, Writer};
+use crate::wire::{BootTarget, Codec, DecodeError, OfferFlags, Reader, Writer};
 
 fn put_bytes(fields: &mut Writer<'_>, bytes: &[u8]) {
     fields
@@ -76,6 +76,7 @@ impl Recorded for HostConfig {
     fn record(&self, fields: &mut Writer<'_>) {
         fields.u64(self.nonce);
         put_string(fields, &self.name);
+        fields.u32(self.codecs);
         put_duration(fields, self.give_up_after);
         match &self.job {
             Job::Send {
@@ -111,6 +112,7 @@ impl Recorded for HostConfig {
     fn restore(fields: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let nonce = fields.u64()?;
         let name = string(fields)?;
+        let codecs = fields.u32()?;
         let give_up_after = duration(fields)?;
         let job = match fields.u8()? {
             0 => Job::Send {
@@ -136,6 +138,7 @@ impl Recorded for HostConfig {
         Ok(Self {
             nonce,
             name,
+            codecs,
             give_up_after,
             baud,
             fast_baud,
@@ -149,6 +152,7 @@ impl Recorded for host::Outcome {
         match self {
             Self::Bytes(bytes) => put_bytes(fields.u8(0), bytes),
             Self::Failed(why) => put_string(fields.u8(1), why),
+            Self::Packed(codec, bytes) => put_bytes(fields.u8(2).u8(codec.number()), bytes),
             Self::Speed { held } => {
                 fields.u8(8).u8(u8::from(*held));
             }
@@ -159,6 +163,11 @@ impl Recorded for host::Outcome {
         match fields.u8()? {
             0 => bytes(fields).map(Self::Bytes),
             1 => string(fields).map(Self::Failed),
+            2 => {
+                let number = fields.u8()?;
+                let codec = Codec::from_number(number).ok_or(DecodeError::Value)?;
+                Ok(Self::Packed(codec, bytes(fields)?))
+            }
             8 => Ok(Self::Speed {
                 held: fields.u8()? == 1,
             }),
@@ -167,7 +176,7 @@ impl Recorded for host::Outcome {
     }
 
     fn has_image_data(&self) -> bool {
-        matches!(self, Self::Bytes(_))
+        matches!(self, Self::Bytes(_) | Self::Packed(..))
     }
 }
 
@@ -188,6 +197,7 @@ impl Recorded for DeviceConfig {
         });
         fields.u32(self.boot);
         put_string(fields, &self.agent);
+        fields.u32(self.codecs);
         fields.u32(self.window_bytes);
         put_duration(fields, self.give_up_after);
         fields.u32(self.baud.unwrap_or(0));
@@ -217,6 +227,7 @@ impl Recorded for DeviceConfig {
             },
             boot: fields.u32()?,
             agent: string(fields)?,
+            codecs: fields.u32()?,
             window_bytes: fields.u32()?,
             give_up_after: duration(fields)?,
             baud: baud(fields)?,

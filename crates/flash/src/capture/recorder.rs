@@ -11,6 +11,7 @@ use nx_transport::pcapng::{Direction, Writer};
 
 use super::record::{CaptureError, Record, Recorded, Side};
 use crate::drive::Tape;
+use crate::limits::{DATA_ADDRESS_BYTES, HEADER_BYTES, PACKED_FRONT_BYTES};
 use crate::machine::{Machine, RequestId};
 use crate::time::Instant;
 use crate::wire::{Deframer, Frame, Kind, Piece};
@@ -20,8 +21,6 @@ pub(super) const FRAMES_LINK_TYPE: u16 = 147;
 /// Link type of interface 1: the records.
 pub(super) const RECORDS_LINK_TYPE: u16 = 148;
 
-/// Of a `DATA` frame: the header, and the address of the data.
-const DATA_HEAD_BYTES: usize = 20;
 /// Of the record of an answer: its kind and the request's id.
 const DONE_HEAD_BYTES: usize = 9;
 
@@ -304,13 +303,13 @@ where
     }
 }
 
-/// A frame's header, and the address in front of image data.
+/// A frame's header, and what is in front of image data.
 fn kept_of_frame(frame: &[u8]) -> usize {
     let kind = Frame::parse(frame).map(|(frame, _)| frame.kind);
-    if kind == Ok(Kind::Data.number()) {
-        DATA_HEAD_BYTES
-    } else {
-        usize::MAX
+    match kind.ok().and_then(Kind::from_number) {
+        Some(Kind::Data) => HEADER_BYTES.saturating_add(DATA_ADDRESS_BYTES),
+        Some(Kind::Packed) => HEADER_BYTES.saturating_add(PACKED_FRONT_BYTES),
+        _ => usize::MAX,
     }
 }
 

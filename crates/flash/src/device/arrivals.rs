@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use nx_image::digest::Digest;
 
 use crate::blocks::Block;
-use crate::device::assembly::Fitted;
+use crate::device::assembly::{Fitted, Form};
 use crate::device::desk::{Desk, Purpose};
 use crate::device::offer::{Incoming, Refused};
 use crate::device::request::Request;
@@ -15,7 +15,7 @@ use crate::device::transfer::{Transfer, say, set_bit};
 use crate::limits::{ADDRESS_UNIT_BYTES, CHECKPOINT_BYTES, DIRECTORY_BYTES_MAX};
 use crate::session::Channel;
 use crate::time::Instant;
-use crate::wire::{FromDevice, Need, Object, Reader, RejectCode};
+use crate::wire::{FromDevice, Kind, Need, Object, Packed, Reader, RejectCode};
 
 /// Blocks that arrive whole and wrong before the device takes the host for broken.
 const BAD_BLOCKS_MAX: u32 = 8;
@@ -60,16 +60,25 @@ impl Transfer {
         (true, whole)
     }
 
-    /// Takes the payload of a `DATA` frame; returns whether it is taken.
+    /// Takes the payload of a `DATA` or, with its front, of a `PACKED` frame; returns whether it
+    /// is taken.
     pub(super) fn data(
         &mut self,
+        kind: Kind,
         payload: &[u8],
         channel: &mut Channel,
         desk: &mut Desk,
     ) -> Result<bool, Refused> {
         let mut fields = Reader::new(payload);
-        let Ok(address) = fields.u32() else {
-            return Ok(false);
+        let (address, form) = if kind == Kind::Packed {
+            let malformed = |error| (RejectCode::Malformed, format!("packed data: {error}"));
+            let front = Packed::parse(&mut fields).map_err(malformed)?;
+            (front.address, Form::Packed(front.codec, front.bytes))
+        } else {
+            let Ok(address) = fields.u32() else {
+                return Ok(false);
+            };
+            (address, Form::Plain)
         };
         let data = fields.rest();
         let at = u64::from(address).saturating_mul(ADDRESS_UNIT_BYTES);
@@ -78,11 +87,11 @@ impl Transfer {
         };
         let had = self.proven.contains(block.number) || self.present.contains(block.number);
         let comes = self.writing.contains(&block.number) || self.proving.contains(&block.number);
-        if had || comes {
+        if had || comes || self.zeros.are_due_at(block.number) {
             return Ok(true);
         }
         let inside = u32::try_from(at.saturating_sub(block.offset)).unwrap_or(u32::MAX);
-        match self.assemblies.fit(&block, inside, data) {
+        match self.assemblies.fit(&block, form, inside, data) {
             Fitted::Taken => Ok(true),
             Fitted::NoRoom => Ok(false),
             Fitted::Misfit => {
@@ -121,11 +130,9 @@ impl Transfer {
             self.take_page(block.segment, block.page(), bytes);
         }
         let expected = self.expected(&block);
-        let got = self.assemblies.bytes(number).map(Digest::of);
-        let Some(bytes) = self.assemblies.remove(number) else {
-            return Ok(());
-        };
-        if expected.is_some() && expected == got {
+        let bytes = self.assemblies.take(&block);
+        let proven = bytes.filter(|bytes| expected == Some(Digest::of(bytes)));
+        if let Some(bytes) = proven {
             self.writing.insert(number);
             let offset = block.offset;
             desk.ask(Request::Write { offset, bytes }, Purpose::Written(number));
@@ -166,6 +173,7 @@ impl Transfer {
             return;
         };
         self.writing.remove(&number);
+        self.zeros.written(number);
         self.received = self.received.saturating_add(1);
         self.unsynced_bytes = self.unsynced_bytes.saturating_add(u64::from(block.bytes));
         self.unsynced_since.get_or_insert(now);

@@ -8,6 +8,7 @@ use nx_image::key::PublicKey;
 use nx_image::manifest::Profile;
 
 use crate::limits::{GIVE_UP_AFTER, WINDOW_BYTES};
+use crate::wire::Codec;
 
 /// How strictly a device takes what a manifest says of itself. The signature by a key of the
 /// device is required in every case.
@@ -37,6 +38,8 @@ pub struct DeviceConfig {
     pub boot: u32,
     /// Name and version of what runs the machine.
     pub agent: String,
+    /// Codecs to take blocks in, as the bits of [`Codec`]; zero has them sent as they are.
+    pub codecs: u32,
     /// Bytes of blocks that may be open at once.
     pub window_bytes: u32,
     /// How long a session may be silent before it ends.
@@ -55,6 +58,7 @@ impl DeviceConfig {
             policy: Policy::Strict,
             boot,
             agent: concat!("flashd ", env!("CARGO_PKG_VERSION")).into(),
+            codecs: Codec::bits(),
             window_bytes: WINDOW_BYTES,
             give_up_after: GIVE_UP_AFTER,
             baud: None,

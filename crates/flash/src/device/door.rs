@@ -45,7 +45,7 @@ impl Device {
             boot: self.config.boot,
             window: self.config.window_bytes,
             slice_max: u32::try_from(SLICE_BYTES_MAX).unwrap_or(u32::MAX),
-            codecs: self.speed_bit() & hello.codecs,
+            codecs: hello.codecs & (self.config.codecs | self.speed_bit()),
             last_good_seq: self.last_good_seq,
             board: self.config.board.clone().unwrap_or_default(),
             profile: self.config.profile,

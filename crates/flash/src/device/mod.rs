@@ -20,7 +20,9 @@ mod speed;
 mod state;
 mod survey;
 mod transfer;
+mod unpack;
 mod verify;
+mod zeros;
 
 pub use config::{DeviceConfig, Policy};
 pub use event::Event;

@@ -1,7 +1,7 @@
 //! A session: what it is at, and how far.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use crate::device::config::DeviceConfig;
@@ -12,7 +12,9 @@ use crate::device::transfer::Transfer;
 use crate::device::verify::Verify;
 use crate::session::Channel;
 use crate::time::Instant;
-use crate::wire::{BootTarget, Busy, Frame, Kind, Object, OfferFlags, Reader, Welcome};
+use crate::wire::{
+    BootTarget, Busy, Codec, Frame, Kind, Object, OfferFlags, Reader, RejectCode, Welcome,
+};
 
 /// What a session is at.
 #[derive(Debug)]
@@ -80,10 +82,14 @@ impl Session {
         desk: &mut Desk,
         now: Instant,
     ) -> Result<(), Refused> {
-        let is_meta = Kind::from_number(frame.kind) == Some(Kind::Meta);
+        let kind = Kind::from_number(frame.kind).unwrap_or(Kind::Data);
+        if kind == Kind::Packed && self.welcome.codecs & Codec::bits() == 0 {
+            let detail = "packed data in a session without a codec";
+            return Err((RejectCode::Malformed, detail.to_string()));
+        }
         let channel = &mut self.channel;
-        let taken = match (&mut self.stage, is_meta) {
-            (Stage::Offered { incoming, .. }, true) => {
+        let taken = match (&mut self.stage, kind) {
+            (Stage::Offered { incoming, .. }, Kind::Meta) => {
                 let mut fields = Reader::new(frame.payload);
                 let (Ok(object), Ok(offset)) = (fields.u32(), fields.u32()) else {
                     return Ok(());
@@ -91,19 +97,19 @@ impl Session {
                 let offered = Object::from_number(object) == Some(Object::Offer);
                 offered && incoming.fit(offset, fields.rest())
             }
-            (Stage::Transfer(transfer), true) => {
+            (Stage::Transfer(transfer), Kind::Meta) => {
                 let (taken, whole) = transfer.meta(frame.payload);
                 if let Some((object, bytes)) = whole {
                     transfer.object(object, bytes, channel, desk)?;
                 }
                 taken
             }
-            (Stage::Transfer(transfer), false) => {
+            (Stage::Transfer(transfer), kind) => {
                 transfer.data_at = now;
-                transfer.data(frame.payload, channel, desk)?
+                transfer.data(kind, frame.payload, channel, desk)?
             }
             // Slices that were had before; what is new is not wanted now.
-            (Stage::Beginning(_), true) => true,
+            (Stage::Beginning(_), Kind::Meta) => true,
             _ => false,
         };
         if taken {

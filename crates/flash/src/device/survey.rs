@@ -90,6 +90,7 @@ impl Transfer {
 
     /// Goes on with the survey where nothing is being waited for.
     pub(super) fn pump(&mut self, channel: &mut Channel, desk: &mut Desk) {
+        self.write_zeros(desk);
         while channel.queued() < MESSAGES_IN_FLIGHT_MAX {
             match &self.survey {
                 Some(Survey {
@@ -427,13 +428,22 @@ impl Transfer {
     }
 
     fn need_block(&mut self, channel: &mut Channel, desk: &mut Desk) {
-        if let Some(survey) = &mut self.survey {
-            set_bit(
-                &mut survey.bits,
-                usize::try_from(survey.index).unwrap_or(usize::MAX),
-            );
-        }
+        self.set_needed();
         self.next_block(channel, desk);
+    }
+
+    /// The host has to send the block, unless it is known without.
+    fn set_needed(&mut self) {
+        if self
+            .survey_block()
+            .is_some_and(|block| self.note_zero(&block))
+        {
+            return;
+        }
+        if let Some(survey) = &mut self.survey {
+            let index = usize::try_from(survey.index).unwrap_or(usize::MAX);
+            set_bit(&mut survey.bits, index);
+        }
     }
 
     /// Goes on to the next block that needs a question, or ends the page.
@@ -460,17 +470,11 @@ impl Transfer {
             if block.is_some_and(|block| self.proven.contains(block.number)) {
                 continue;
             }
-            let Some(survey) = &mut self.survey else {
-                return;
-            };
             if self.resumed || self.can_adopt {
                 self.look_at_block(channel, desk);
                 return;
             }
-            set_bit(
-                &mut survey.bits,
-                usize::try_from(survey.index).unwrap_or(usize::MAX),
-            );
+            self.set_needed();
         }
     }
 

@@ -16,6 +16,7 @@ use crate::device::finish::Finish;
 use crate::device::offer::{Incoming, Offer, Refused};
 use crate::device::request::{Outcome, Request};
 use crate::device::survey::Survey;
+use crate::device::zeros::Zeros;
 use crate::limits::{CHECKPOINT_AFTER, WINDOW_BLOCKS_MIN};
 use crate::session::Channel;
 use crate::time::Instant;
@@ -54,6 +55,7 @@ pub(super) struct Transfer {
     pub(super) wanted: Option<(Object, Incoming)>,
     pub(super) assemblies: Assemblies,
     pub(super) writing: BTreeSet<u32>,
+    pub(super) zeros: Zeros,
     pub(super) bad_blocks: u32,
     pub(super) received: u32,
     pub(super) durable: u32,
@@ -109,6 +111,7 @@ impl Transfer {
             wanted: None,
             assemblies: Assemblies::with_room_for(usize::try_from(room).unwrap_or(2)),
             writing: BTreeSet::new(),
+            zeros: Zeros::with_room_for(blocks),
             bad_blocks: 0,
             received: 0,
             durable: 0,
@@ -204,7 +207,7 @@ impl Transfer {
 
     /// Whether blocks that have come are not on the medium yet.
     pub(super) fn is_taking_in(&self) -> bool {
-        !self.writing.is_empty() || !self.proving.is_empty()
+        !self.writing.is_empty() || !self.proving.is_empty() || self.zeros.are_due()
     }
 
     /// What a `BUSY` says, while the device works and the host has to wait for it.

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::host::event::Job;
 use crate::limits::GIVE_UP_AFTER;
+use crate::wire::Codec;
 
 /// What the host's machine is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct HostConfig {
     pub nonce: u64,
     /// What the host calls itself.
     pub name: String,
+    /// Codecs to offer, as the bits of [`Codec`]; zero sends every block as it is.
+    pub codecs: u32,
     /// How long nothing may move before it gives up.
     pub give_up_after: Duration,
     /// Speed in baud that the link is opened at, if it can change it.
@@ -31,6 +34,7 @@ impl HostConfig {
         Self {
             nonce,
             name: "nx".into(),
+            codecs: Codec::bits(),
             give_up_after: GIVE_UP_AFTER,
             baud: None,
             fast_baud: Vec::new(),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use nx_image::digest::Digest;
 
 use crate::speed::SpeedChange;
-use crate::wire::{BootTarget, BusyPhase, DeviceInfo, OfferFlags, VerifiedSegment};
+use crate::wire::{BootTarget, BusyPhase, Codec, DeviceInfo, OfferFlags, VerifiedSegment};
 
 /// What the host is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum Request {
         offset: u64,
         /// Length in bytes.
         bytes: u32,
+        /// Packed like this it would arrive sooner, if that makes it shorter.
+        codec: Option<Codec>,
     },
     /// The digests of all pages of a segment, 32 bytes each.
     Directory {
@@ -70,6 +72,8 @@ pub enum Request {
 pub enum Outcome {
     /// What was asked for.
     Bytes(Vec<u8>),
+    /// The block that was asked for, packed as was asked: shorter than the block.
+    Packed(Codec, Vec<u8>),
     /// To `Speed`.
     Speed {
         /// The link did so.

@@ -52,6 +52,7 @@ impl Host {
             &mut channel,
             welcome.slice_max,
             welcome.window,
+            welcome.codecs & self.config.codecs,
         );
         self.state = State::Running { channel, job };
         if welcome.codecs & BAUD_BIT != 0 {

@@ -10,9 +10,10 @@ use nx_image::manifest::Manifest;
 use crate::blocks::BlockMap;
 use crate::host::event::{Event, Failure, Job, Outcome, Request};
 use crate::host::objects::Objects;
+use crate::host::packing::Packing;
 use crate::host::plan::{Plan, asked_max};
 use crate::host::working::Working;
-use crate::limits::{ADDRESS_UNIT_BYTES, SLICE_BYTES_MAX};
+use crate::limits::{ADDRESS_UNIT_BYTES, PACK_RATE_MAX, PACKED_AHEAD_BLOCKS, SLICE_BYTES_MAX};
 use crate::session::{Channel, Slice};
 use crate::time::Instant;
 use crate::wire::{FromDevice, FromHost, Kind, Object};
@@ -26,6 +27,7 @@ pub(super) struct Running {
     manifest: Option<Digest>,
     slice_max: usize,
     window: u32,
+    packing: Packing,
     accepted: bool,
     done_sent: bool,
     requests: VecDeque<Request>,
@@ -36,7 +38,13 @@ pub(super) struct Running {
 
 impl Running {
     /// Sends the job's first message.
-    pub(super) fn begin(job: &Job, channel: &mut Channel, slice_max: u32, window: u32) -> Self {
+    pub(super) fn begin(
+        job: &Job,
+        channel: &mut Channel,
+        slice_max: u32,
+        window: u32,
+        codecs: u32,
+    ) -> Self {
         let mut running = Self {
             plan: None,
             objects: Objects::default(),
@@ -45,6 +53,7 @@ impl Running {
                 .unwrap_or(SLICE_BYTES_MAX)
                 .min(SLICE_BYTES_MAX),
             window,
+            packing: Packing::new(codecs, PACK_RATE_MAX),
             accepted: false,
             done_sent: false,
             requests: VecDeque::new(),
@@ -223,33 +232,51 @@ impl Running {
         } else {
             granted.window
         };
-        let block = self.plan.as_mut()?.begin(window)?;
+        // What is not packed is quickly read, and gets the window that there is.
+        let rate = channel.rate();
+        let ahead = if self.packing.pays(rate) {
+            PACKED_AHEAD_BLOCKS
+        } else {
+            usize::MAX
+        };
+        let block = self.plan.as_mut()?.begin(window, ahead)?;
         Some(Request::Block {
             number: block.number,
             offset: block.offset,
             bytes: block.bytes,
+            codec: self.packing.next(rate),
         })
     }
 
     /// Takes the answer to a request.
     pub(super) fn done(&mut self, request: &Request, outcome: Outcome) -> Result<(), Failure> {
-        let bytes = match outcome {
-            Outcome::Bytes(bytes) => bytes,
+        let (packed, bytes) = match outcome {
+            Outcome::Bytes(bytes) => (None, bytes),
+            Outcome::Packed(codec, bytes) => (Some(codec), bytes),
             Outcome::Failed(why) => return Err(Failure::Source(why)),
             Outcome::Speed { .. } => return Ok(()),
         };
         if let Request::Block {
             number,
             bytes: expected,
+            codec,
             ..
         } = *request
         {
-            if u32::try_from(bytes.len()) != Ok(expected) {
+            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            if packed.is_none() && len != expected {
                 let why = "the image's file is shorter than its manifest says";
                 return Err(Failure::Source(why.to_string()));
             }
+            if packed.is_some() && (packed != codec || !(1..expected).contains(&len)) {
+                let why = "the image's source packs what it was not asked to, or makes it longer";
+                return Err(Failure::Source(why.to_string()));
+            }
+            if codec.is_some() {
+                self.packing.tried(packed.is_some());
+            }
             if let Some(plan) = &mut self.plan {
-                plan.loaded(number, bytes);
+                plan.loaded(number, packed, bytes);
             }
         } else if let Some(object) = object_of(request) {
             self.objects.push(object, bytes);
@@ -301,8 +328,8 @@ impl Running {
         if let Some(piece) = self.objects.next_piece(channel, max) {
             return Some(channel.send(now, out, Kind::Meta, &piece));
         }
-        let piece = self.plan.as_mut()?.next_piece(channel, max)?;
-        let len = channel.send(now, out, Kind::Data, &piece);
+        let (kind, piece) = self.plan.as_mut()?.next_piece(channel, max)?;
+        let len = channel.send(now, out, kind, &piece);
         self.say_done(channel);
         Some(len)
     }

@@ -8,6 +8,7 @@ mod event;
 mod greeting;
 mod job;
 mod objects;
+mod packing;
 mod parting;
 mod plan;
 mod progress;

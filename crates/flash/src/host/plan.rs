@@ -4,25 +4,46 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::blocks::{Block, BlockMap, BlockSet};
-use crate::limits::ASKED_AGAIN_MAX;
+use crate::limits::{ASKED_AGAIN_MAX, PACKED_FRONT_BYTES};
 use crate::session::{Channel, Piece, Slice};
-use crate::wire::{Need, Writer};
+use crate::wire::{Codec, Kind, Need, Packed, Writer};
 
 /// A block that is begun and not wholly acknowledged.
 #[derive(Debug)]
 struct Open {
     block: Block,
-    /// Its bytes, once the image's file gave them.
-    bytes: Option<Vec<u8>>,
+    /// What goes out for it, once the image's file gave it.
+    content: Option<Content>,
     /// Bytes sent for the first time.
     sent: u32,
     acked: u32,
 }
 
+/// What goes out for a block.
+#[derive(Debug)]
+struct Content {
+    /// How it is packed, if it is.
+    codec: Option<Codec>,
+    bytes: Vec<u8>,
+}
+
 impl Open {
+    /// Bytes that go out for it, once that is known.
+    fn bytes(&self) -> Option<u32> {
+        let content = self.content.as_ref()?;
+        u32::try_from(content.bytes.len()).ok()
+    }
+
     /// Whether all of it went out once.
-    const fn is_sent(&self) -> bool {
-        self.bytes.is_some() && self.sent >= self.block.bytes
+    fn is_sent(&self) -> bool {
+        self.bytes().is_some_and(|bytes| self.sent >= bytes)
+    }
+
+    fn kind(&self) -> Kind {
+        match &self.content {
+            Some(Content { codec: Some(_), .. }) => Kind::Packed,
+            _ => Kind::Data,
+        }
     }
 }
 
@@ -59,6 +80,7 @@ pub(super) struct Plan {
     planned: BlockSet,
     asked_again: u32,
     sent_blocks: u32,
+    packed_blocks: u32,
     payload_bytes: u64,
 }
 
@@ -75,6 +97,7 @@ impl Plan {
             answered: alloc::vec![Answered::default(); segments],
             asked_again: 0,
             sent_blocks: 0,
+            packed_blocks: 0,
             payload_bytes: 0,
             map,
         }
@@ -156,15 +179,22 @@ impl Plan {
         self.sent_blocks
     }
 
+    /// Of those, blocks that went packed.
+    pub(super) const fn packed_blocks(&self) -> u32 {
+        self.packed_blocks
+    }
+
     pub(super) const fn payload_bytes(&self) -> u64 {
         self.payload_bytes
     }
 
-    /// The next block to begin, if the device's window has room for it.
-    pub(super) fn begin(&mut self, window: u32) -> Option<Block> {
+    /// The next block to begin, if the device's window has room for it and fewer than `ahead`
+    /// blocks wait to be sent.
+    pub(super) fn begin(&mut self, window: u32, ahead: usize) -> Option<Block> {
         let open: u32 = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
         let room = window.checked_div(self.map.block_bytes()).unwrap_or(0);
-        if open >= room {
+        let waiting = || self.open.values().filter(|open| !open.is_sent());
+        if open >= room || waiting().count() >= ahead {
             return None;
         }
         // A block that is needed again waits until its earlier slices are settled: one that is
@@ -180,7 +210,7 @@ impl Plan {
             number,
             Open {
                 block,
-                bytes: None,
+                content: None,
                 sent: 0,
                 acked: 0,
             },
@@ -188,10 +218,10 @@ impl Plan {
         Some(block)
     }
 
-    /// The image's file gave a block's bytes.
-    pub(super) fn loaded(&mut self, number: u32, bytes: Vec<u8>) {
+    /// The image's file gave a block's bytes, packed if a codec is named.
+    pub(super) fn loaded(&mut self, number: u32, codec: Option<Codec>, bytes: Vec<u8>) {
         if let Some(open) = self.open.get_mut(&number) {
-            open.bytes = Some(bytes);
+            open.content = Some(Content { codec, bytes });
         }
     }
 
@@ -206,21 +236,29 @@ impl Plan {
             return;
         };
         open.acked = open.acked.saturating_add(len);
-        if open.acked >= open.block.bytes {
-            self.open.remove(&number);
-            self.sent_blocks = self.sent_blocks.saturating_add(1);
+        if open.bytes().is_some_and(|bytes| open.acked >= bytes)
+            && let Some(open) = self.open.remove(&number)
+        {
+            self.arrived(&open);
         }
+    }
+
+    fn arrived(&mut self, open: &Open) {
+        self.sent_blocks = self.sent_blocks.saturating_add(1);
+        let packed = u32::from(open.kind() == Kind::Packed);
+        self.packed_blocks = self.packed_blocks.saturating_add(packed);
     }
 
     /// The device has everything: what is not acknowledged yet has arrived too.
     pub(super) fn installed(&mut self) {
-        let open = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
-        self.open.clear();
-        self.sent_blocks = self.sent_blocks.saturating_add(open);
+        for open in core::mem::take(&mut self.open).into_values() {
+            self.arrived(&open);
+        }
     }
 
-    /// The next slice to send, and its payload; lost ones first, cut to the size of now.
-    pub(super) fn next_piece(&mut self, channel: &Channel, max: usize) -> Option<Piece> {
+    /// The next slice to send, its payload and the kind of its frame; lost ones first, cut to the
+    /// size of now.
+    pub(super) fn next_piece(&mut self, channel: &Channel, max: usize) -> Option<(Kind, Piece)> {
         while let Some(Slice::Block {
             number,
             offset,
@@ -246,15 +284,23 @@ impl Plan {
                 offset,
                 len: now,
             };
-            return Some(Piece {
+            let piece = Piece {
                 slice,
                 again: true,
                 payload,
-            });
+            };
+            return Some((open.kind(), piece));
         }
-        let ready = |open: &&mut Open| open.bytes.is_some() && open.sent < open.block.bytes;
-        let open = self.open.values_mut().find(ready)?;
-        let left = open.block.bytes.saturating_sub(open.sent);
+        let left = |open: &Open| {
+            open.bytes()?
+                .checked_sub(open.sent)
+                .filter(|left| *left > 0)
+        };
+        let mut ready = self
+            .open
+            .values_mut()
+            .filter_map(|open| Some((left(open)?, open)));
+        let (left, open) = ready.next()?;
         let len = left.min(bytes_now(channel, max, left));
         let slice = Slice::Block {
             number: open.block.number,
@@ -264,11 +310,12 @@ impl Plan {
         let payload = payload(open, open.sent, len)?;
         open.sent = open.sent.saturating_add(len);
         self.payload_bytes = self.payload_bytes.saturating_add(u64::from(len));
-        Some(Piece {
+        let piece = Piece {
             slice,
             again: false,
             payload,
-        })
+        };
+        Some((open.kind(), piece))
     }
 }
 
@@ -291,13 +338,29 @@ fn bytes_now(channel: &Channel, max: usize, left: u32) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 
-/// Payload of a `DATA` frame: the address, then the bytes.
+/// Payload of a `DATA` or `PACKED` frame: the address, how it is packed, the bytes.
 fn payload(open: &Open, offset: u32, len: u32) -> Option<Vec<u8>> {
     let from = usize::try_from(offset).ok()?;
     let to = from.checked_add(usize::try_from(len).ok()?)?;
-    let data = open.bytes.as_ref()?.get(from..to)?;
+    let content = open.content.as_ref()?;
+    let data = content.bytes.get(from..to)?;
     let address = open.block.address().checked_add(offset / 64)?;
-    let mut out = Vec::with_capacity(data.len().saturating_add(4));
-    Writer::new(&mut out).u32(address).bytes(data);
+    let mut out = Vec::with_capacity(data.len().saturating_add(PACKED_FRONT_BYTES));
+    let mut fields = Writer::new(&mut out);
+    match content.codec {
+        None => {
+            fields.u32(address);
+        }
+        Some(codec) => {
+            let bytes = open.bytes()?;
+            let front = Packed {
+                address,
+                codec,
+                bytes,
+            };
+            front.emit(&mut fields);
+        }
+    }
+    fields.bytes(data);
     Some(out)
 }

@@ -6,7 +6,7 @@ use crate::session::Channel;
 /// How far a job is, and what it cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Image data sent for the first time, in bytes.
+    /// Image data sent for the first time, in bytes, packed where it went packed.
     pub payload_bytes: u64,
     /// Bytes of all frames sent.
     pub wire_bytes: u64,
@@ -22,6 +22,8 @@ pub struct Progress {
     pub blocks_needed: u32,
     /// Blocks that arrived.
     pub blocks_sent: u32,
+    /// Of those, blocks that went packed.
+    pub blocks_packed: u32,
     /// Frames that arrived damaged.
     pub damaged_frames: u64,
 }
@@ -56,6 +58,7 @@ impl Progress {
             self.blocks_known = plan.blocks_known();
             self.blocks_needed = self.blocks_needed.saturating_add(plan.blocks_needed());
             self.blocks_sent = self.blocks_sent.saturating_add(plan.blocks_sent());
+            self.blocks_packed = self.blocks_packed.saturating_add(plan.packed_blocks());
         }
     }
 }

@@ -299,7 +299,8 @@ impl Machine for Host {
         self.start(now);
         match &mut self.state {
             State::Calling(calling) => {
-                let codecs = if self.speed.is_wanted() { BAUD_BIT } else { 0 };
+                let speed = if self.speed.is_wanted() { BAUD_BIT } else { 0 };
+                let codecs = self.config.codecs | speed;
                 let len = calling.poll_transmit(&self.config, self.nonce, codecs, now, out)?;
                 let sent = u64::try_from(len).unwrap_or(0);
                 self.past.wire_bytes = self.past.wire_bytes.saturating_add(sent);

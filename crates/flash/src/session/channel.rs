@@ -103,7 +103,7 @@ impl Channel {
                 self.settle();
                 Handled::Done
             }
-            Some(Kind::Data | Kind::Meta) => Handled::Payload,
+            Some(Kind::Data | Kind::Packed | Kind::Meta) => Handled::Payload,
             Some(Kind::Hello | Kind::Welcome | Kind::Refuse | Kind::Busy | Kind::Baud) | None => {
                 Handled::Foreign
             }
@@ -184,6 +184,11 @@ impl Channel {
     /// Whether another slice may be under way now.
     pub fn may_send(&self) -> bool {
         self.tracker.may_send()
+    }
+
+    /// Bytes per second that the line delivers, as far as is known; zero while nothing is.
+    pub const fn rate(&self) -> u64 {
+        self.tracker.rate()
     }
 
     /// Data bytes that the next slice should carry, at most `max`: a multiple of 64 unless

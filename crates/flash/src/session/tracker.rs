@@ -137,6 +137,11 @@ impl Tracker {
         self.lost_bytes
     }
 
+    /// Bytes per second that the line delivers, as far as is known.
+    pub(super) const fn rate(&self) -> u64 {
+        self.pace.rate()
+    }
+
     /// Data bytes that the next frame should carry.
     pub(super) fn slice_bytes(&self) -> usize {
         let adapted = self.sizing.bytes();

@@ -12,6 +12,7 @@ use super::error::{SourceError, open};
 use crate::blocks::BlockMap;
 use crate::extents::{each_nonzero, next_data, read_at};
 use crate::host::{Outcome, Request};
+use crate::pack::pack;
 use crate::rolling;
 
 /// An image's file, proven against its manifest. Holds 32 bytes for each block.
@@ -62,7 +63,15 @@ impl ImageSource {
     /// Answers a request of the host's machine.
     pub fn serve(&self, request: &Request) -> Outcome {
         let answer = match *request {
-            Request::Block { number, .. } => self.block(number),
+            Request::Block { number, codec, .. } => {
+                let block = self.block(number);
+                if let (Ok(block), Some(codec)) = (&block, codec)
+                    && let Some(packed) = pack(codec, block)
+                {
+                    return Outcome::Packed(codec, packed);
+                }
+                block
+            }
             Request::Directory { segment } => {
                 let pages = self.pages(segment);
                 let digests: Vec<Digest> = pages.map(tree::page_digest).collect();

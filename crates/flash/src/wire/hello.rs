@@ -17,7 +17,7 @@ pub struct Hello {
     pub version_max: u8,
     /// Tells one host's attempt from another's; the answer repeats it.
     pub nonce: u64,
-    /// Codecs that the host can use, as a bit set; zero in version 1.
+    /// Codecs that the host can use: the bits of [`Codec`](crate::wire::Codec).
     pub codecs: u32,
     /// What the host calls itself: printable ASCII.
     pub host: String,
@@ -67,7 +67,7 @@ pub struct Welcome {
     pub window: u32,
     /// Most image data in one `DATA` frame, in bytes.
     pub slice_max: u32,
-    /// Codecs in use, as a bit set; zero in version 1.
+    /// Those of the host's codecs that the device can use.
     pub codecs: u32,
     /// The newest sequence number that arrived in the session before this one.
     pub last_good_seq: u32,

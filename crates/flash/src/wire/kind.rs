@@ -20,13 +20,15 @@ pub enum Kind {
     Ack = 7,
     /// Device to host: working, and how far. Never acknowledged.
     Busy = 8,
+    /// Host to device: a slice of a block that is packed.
+    Packed = 9,
     /// Either way: moving to another line speed. Never acknowledged.
     Baud = 11,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hello,
         Self::Welcome,
         Self::Refuse,
@@ -35,6 +37,7 @@ impl Kind {
         Self::Meta,
         Self::Ack,
         Self::Busy,
+        Self::Packed,
         Self::Baud,
     ];
 
@@ -50,7 +53,7 @@ impl Kind {
 
     /// Whether a frame of this kind is answered by an acknowledgement.
     pub const fn is_acknowledged(self) -> bool {
-        matches!(self, Self::Message | Self::Data | Self::Meta)
+        matches!(self, Self::Message | Self::Data | Self::Meta | Self::Packed)
     }
 }
 

@@ -12,6 +12,7 @@ mod hello;
 mod kind;
 mod message;
 mod object;
+mod packed;
 mod reject;
 
 pub use ack::{Ack, SeqRange};
@@ -26,4 +27,5 @@ pub use message::{
     VerifiedSegment,
 };
 pub use object::Object;
+pub use packed::{Codec, Packed};
 pub use reject::RejectCode;

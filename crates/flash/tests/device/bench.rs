@@ -150,7 +150,7 @@ impl<S: Store> Bench<S> {
             version_min: versions.0,
             version_max: versions.1,
             nonce,
-            codecs: 0,
+            codecs: u32::MAX,
             host: "bench".into(),
         };
         let mut payload = Vec::new();
@@ -220,6 +220,17 @@ impl<S: Store> Bench<S> {
 
     pub(crate) fn data(&mut self, offset: u64, data: &[u8]) {
         let frame = self.data_frame(offset, data);
+        self.input(&frame);
+    }
+
+    /// A `PACKED` frame with this payload.
+    pub(crate) fn packed_payload(&mut self, payload: &[u8]) {
+        let slice = Slice::Block {
+            number: 0,
+            offset: 0,
+            len: payload.len() as u32,
+        };
+        let frame = self.slice(Kind::Packed, slice, payload);
         self.input(&frame);
     }
 

@@ -13,6 +13,7 @@ mod files;
 mod hostile;
 mod image;
 mod offers;
+mod packed;
 mod rivals;
 mod sessions;
 mod transfers;

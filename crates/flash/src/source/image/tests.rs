@@ -7,6 +7,7 @@ use nx_image::test_image::{TestImage, random_bytes};
 use tempfile::TempDir;
 
 use super::*;
+use crate::wire::Codec;
 
 const BLOCK: usize = BLOCK_BYTES_MIN as usize;
 
@@ -58,6 +59,7 @@ fn block(number: u32) -> Request {
         number,
         offset: 0,
         bytes: 0,
+        codec: None,
     }
 }
 
@@ -134,6 +136,27 @@ fn a_file_that_changes_meanwhile_ends_the_job() {
     assert!(why.contains("changed while"), "{why}");
     fs::write(&made.path, b"").unwrap();
     assert!(matches!(source.serve(&block(0)), Outcome::Failed(_)));
+}
+
+#[test]
+fn a_block_is_packed_where_that_is_asked_for_and_makes_it_shorter() {
+    let made = made();
+    let source = made.open().unwrap();
+    let packed = |number| {
+        source.serve(&Request::Block {
+            number,
+            offset: 0,
+            bytes: 0,
+            codec: Some(Codec::Deflate),
+        })
+    };
+    let Outcome::Packed(Codec::Deflate, bytes) = packed(4) else {
+        panic!("not packed")
+    };
+    assert!(bytes.len() < 50, "{}", bytes.len());
+    let unpacked = miniz_oxide::inflate::decompress_to_vec(&bytes).unwrap();
+    assert_eq!(unpacked, made.bytes[4 * BLOCK..]);
+    assert_eq!(packed(1), source.serve(&block(1)), "random bytes");
 }
 
 #[test]

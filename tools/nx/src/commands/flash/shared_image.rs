@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use nx_flash::blocks::BlockMap;
 use nx_flash::host::{Outcome, Request};
 use nx_flash::source::ImageSource;
+use nx_flash::wire::Codec;
 
 /// Most bytes of blocks that are kept for lanes that come to them later. Lanes that are further
 /// apart read the file again.
@@ -21,10 +22,13 @@ pub(crate) struct SharedImage {
     bytes_read: AtomicU64,
 }
 
+/// A block by its number, and how it is packed.
+type Key = (u32, Option<Codec>);
+
 /// A block, or the place for one that a lane reads now: whoever else wants it waits for that.
 #[derive(Debug)]
 struct Kept {
-    number: u32,
+    key: Key,
     outcome: Arc<OnceLock<Outcome>>,
 }
 
@@ -62,7 +66,13 @@ impl SharedImage {
 
     /// Answers a request of a host's machine.
     pub(crate) fn serve(&self, request: &Request) -> Outcome {
-        let Request::Block { number, bytes, .. } = *request else {
+        let Request::Block {
+            number,
+            bytes,
+            codec,
+            ..
+        } = *request
+        else {
             return self.source.serve(request);
         };
         let read = || {
@@ -73,19 +83,19 @@ impl SharedImage {
         if self.kept_max == 0 {
             return read();
         }
-        let outcome = self.place_of(number);
+        let outcome = self.place_of((number, codec));
         let answer = outcome.get_or_init(read).clone();
         if matches!(answer, Outcome::Failed(_)) {
             // A lane that comes later finds out by itself.
-            self.forget(number);
+            self.forget((number, codec));
         }
         answer
     }
 
     /// The place of a block among those kept, which is then the last to go.
-    fn place_of(&self, number: u32) -> Arc<OnceLock<Outcome>> {
+    fn place_of(&self, key: Key) -> Arc<OnceLock<Outcome>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.iter().rposition(|kept| kept.number == number);
+        let known = kept.iter().rposition(|kept| kept.key == key);
         let block = match known.and_then(|at| kept.remove(at)) {
             Some(block) => block,
             None => {
@@ -93,7 +103,7 @@ impl SharedImage {
                     kept.pop_front();
                 }
                 Kept {
-                    number,
+                    key,
                     outcome: Arc::default(),
                 }
             }
@@ -103,9 +113,9 @@ impl SharedImage {
         outcome
     }
 
-    fn forget(&self, number: u32) {
+    fn forget(&self, key: Key) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| kept.number != number);
+        kept.retain(|kept| kept.key != key);
     }
 }
 

@@ -32,6 +32,10 @@ pub(super) struct Bench {
     pub(super) events: Vec<Event>,
     /// Frames that the peer never sees: kind, and how many of it.
     pub(super) drop: Option<(Kind, u32)>,
+    /// What the device says that it can unpack.
+    pub(super) codecs: u32,
+    /// Time that frames take.
+    pub(super) flight: Duration,
 }
 
 impl Bench {
@@ -48,6 +52,8 @@ impl Bench {
             data: Vec::new(),
             events: Vec::new(),
             drop: None,
+            codecs: 0,
+            flight: Duration::ZERO,
         }
     }
 
@@ -80,7 +86,7 @@ impl Bench {
             boot,
             window: WINDOW,
             slice_max: 2_048,
-            codecs: 0,
+            codecs: self.codecs,
             last_good_seq: 0,
             board: "virt".into(),
             profile: Profile::Dev,
@@ -142,6 +148,7 @@ impl Bench {
                 return;
             }
             for bytes in sent {
+                self.now = self.now.after(self.flight);
                 self.arrive(&bytes);
             }
         }

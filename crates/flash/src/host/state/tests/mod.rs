@@ -6,5 +6,6 @@ mod chatter;
 mod image;
 mod jobs;
 mod lost_sessions;
+mod packed;
 mod refusals;
 mod transfer;

@@ -120,6 +120,10 @@ impl SharedImage {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the tests' own small numbers"
+)]
 mod tests {
     use std::fs;
     use std::path::Path;
@@ -154,6 +158,7 @@ mod tests {
                 number,
                 offset,
                 bytes,
+                codec: None,
             };
             (bytes == BLOCK_BYTES).then_some(request)
         });

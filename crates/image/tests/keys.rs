@@ -88,8 +88,16 @@ fn every_form_of_a_private_key_is_the_same_key(#[case] form: &str) {
     }
 }
 
+#[test]
+fn a_public_key_where_a_private_one_belongs_is_told_as_that_whoever_can_read_it() {
+    let folder = Folder::new();
+    for mode in [0o600, 0o644] {
+        let got = SigningKey::read(&folder.file("key.pub", PUBLIC_PEM, mode));
+        assert!(matches!(got, Err(SecretKeyError::Public { .. })), "{got:?}");
+    }
+}
+
 #[rstest]
-#[case::public(PUBLIC_PEM)]
 #[case::short(&SEED[1..])]
 #[case::empty("")]
 #[case::halves_that_do_not_belong_together(&VERSION_2.replace("gSEAGb9E", "gSEAGb9F"))]

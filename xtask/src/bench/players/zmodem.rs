@@ -1,6 +1,6 @@
 //! `sz` to `rz`.
 
-use std::{fs, time::Duration};
+use std::{fs, process::Stdio, time::Duration};
 
 use super::{Moved, Task};
 use crate::{
@@ -33,7 +33,8 @@ pub(super) fn play(task: &Task<'_>, options: &[&str]) -> Result<Moved> {
         .args(RECEIVE)
         .current_dir(folder)
         .stdin(twice(&far)?)
-        .stdout(far);
+        .stdout(far)
+        .stderr(Stdio::null());
     let mut receiver = Started::new(command, "rz")?;
     let mut command = ahead("sz", PLAYER);
     command
@@ -41,7 +42,8 @@ pub(super) fn play(task: &Task<'_>, options: &[&str]) -> Result<Moved> {
         .args(options)
         .arg(task.content)
         .stdin(twice(&near)?)
-        .stdout(near);
+        .stdout(near)
+        .stderr(Stdio::null());
     let mut sender = Started::new(command, "sz")?;
     let ended = sender.wait(task.limit)?;
     if ended.is_some() {

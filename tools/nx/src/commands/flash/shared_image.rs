@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nx_flash::blocks::BlockMap;
 use nx_flash::host::{Outcome, Request};
+use nx_flash::pack::pack;
 use nx_flash::source::ImageSource;
 use nx_flash::wire::Codec;
 
@@ -76,6 +77,11 @@ impl SharedImage {
             return self.source.serve(request);
         };
         let read = || {
+            if let Some(codec) = codec
+                && self.kept_max > 0
+            {
+                return self.packed(request, codec);
+            }
             let bytes = u64::from(bytes);
             self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
             self.source.serve(request)
@@ -90,6 +96,21 @@ impl SharedImage {
             self.forget((number, codec));
         }
         answer
+    }
+
+    /// A block packed from the plain one that is kept for the lanes that take no other.
+    fn packed(&self, request: &Request, codec: Codec) -> Outcome {
+        let mut plain = request.clone();
+        if let Request::Block { codec, .. } = &mut plain {
+            *codec = None;
+        }
+        match self.serve(&plain) {
+            Outcome::Bytes(block) => match pack(codec, &block) {
+                Some(packed) => Outcome::Packed(codec, packed),
+                None => Outcome::Bytes(block),
+            },
+            other => other,
+        }
     }
 
     /// The place of a block among those kept, which is then the last to go.

@@ -100,6 +100,37 @@ fn only_the_blocks_that_changed_are_sent() {
     assert!(store.installed().unwrap() == new.bytes);
 }
 
+/// A store in files, and the folder that it lies in.
+struct Disk {
+    _folder: tempfile::TempDir,
+    config: FileStoreConfig,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = FileStoreConfig {
+            target: folder.path().join("target.img"),
+            journal: folder.path().join("journal"),
+            layout: None,
+            boot_record: None,
+        };
+        Self {
+            _folder: folder,
+            config,
+        }
+    }
+
+    fn store(&self) -> FileStore {
+        FileStore::open(&self.config).unwrap()
+    }
+
+    /// What is installed.
+    fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.config.target).unwrap()
+    }
+}
+
 /// An update in which one segment grows, so that the next one moves, and a third is a copy.
 fn an_update_that_moves() -> (TestImage, TestImage) {
     let kernel = random_bytes(100_000, 8);
@@ -138,32 +169,26 @@ fn blocks_are_found_at_other_offsets_and_in_other_segments() {
 fn a_store_in_files_finds_blocks_elsewhere_too_unless_they_have_rotted() {
     let (old, new) = an_update_that_moves();
     for rotten in [0, 1] {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("target.img");
-        let config = FileStoreConfig {
-            target: target.clone(),
-            journal: dir.path().join("journal"),
-            layout: None,
-            boot_record: None,
-        };
-        let store = || FileStore::open(&config).unwrap();
-        Rig::over(Link::Loopback).send_to(&old, store()).installed();
+        let disk = Disk::new();
+        Rig::over(Link::Loopback)
+            .send_to(&old, disk.store())
+            .installed();
         if rotten > 0 {
-            let mut bytes = std::fs::read(&target).unwrap();
+            let mut bytes = disk.bytes();
             let last = bytes.len() - 5_000;
             bytes[last] ^= 1;
-            std::fs::write(&target, bytes).unwrap();
+            std::fs::write(&disk.config.target, bytes).unwrap();
         }
         let update = Rig::over(Link::Loopback)
             .boot(2)
-            .send_to(&new, store())
+            .send_to(&new, disk.store())
             .installed();
         // The rotten block is missed twice: in the segment that moved, and in its copy.
         assert_eq!(
             update.progress.blocks_sent,
             BLOCKS_THAT_ARE_NEW + 2 * rotten
         );
-        assert!(std::fs::read(&target).unwrap() == new.bytes);
+        assert!(disk.bytes() == new.bytes);
     }
 }
 
@@ -175,26 +200,18 @@ fn content_that_shifted_by_any_number_of_bytes_is_found() {
         let new = [&random_bytes(shift, 12)[..], &old[..cut], &old[cut + 33..]].concat();
         let image = |content| TestImage::from_segments(vec![(SegmentKind::Rootfs, content)], 4_096);
         let (first, second) = (image(old.clone()), image(new));
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("target.img");
-        let config = FileStoreConfig {
-            target: target.clone(),
-            journal: dir.path().join("journal"),
-            layout: None,
-            boot_record: None,
-        };
-        let store = || FileStore::open(&config).unwrap();
+        let disk = Disk::new();
         Rig::over(Link::Loopback)
-            .send_to(&first, store())
+            .send_to(&first, disk.store())
             .installed();
         let update = Rig::over(Link::Loopback)
             .boot(2)
-            .send_to(&second, store())
+            .send_to(&second, disk.store())
             .installed();
         // The first block, the one with the cut, and the short one at the end.
         let sent = update.progress.blocks_sent;
         assert!(sent <= 3, "{shift}, {cut}: {sent} blocks");
-        assert!(std::fs::read(&target).unwrap() == second.bytes);
+        assert!(disk.bytes() == second.bytes);
     }
 }
 

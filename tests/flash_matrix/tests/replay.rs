@@ -16,6 +16,7 @@ use nx_flash::drive::NoTape;
 use nx_flash::host::{Event, Host, HostConfig, Job};
 use nx_flash::storage::MemoryStore;
 use nx_flash::wire::OfferFlags;
+use nx_image::SegmentKind;
 use nx_transport::OpenOptions;
 use tempfile::TempDir;
 
@@ -144,6 +145,29 @@ fn a_capture_serves_as_a_port() {
     run_for(&mut *link, &mut machine, &mut shell, &mut NoTape);
     let installed = |event: &Event| matches!(event, Event::Installed { .. });
     assert!(shell.events.iter().any(installed), "{:#?}", shell.events);
+}
+
+/// Blocks that go packed are answers of the host's shell and of the device's store: a capture
+/// holds those too.
+#[test]
+fn a_session_of_packed_blocks_replays() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = (0..).flat_map(|line| format!("{line}: {}\n", line * 31).into_bytes());
+    let text: Vec<u8> = lines.take(200_000).collect();
+    let image = TestImage::from_segments(vec![(SegmentKind::Rootfs, text)], 65_536);
+    let rig = Rig::over(Link::Loopback)
+        .with("drop_every=7&seed=3")
+        .slow("rate=92160&latency_ms=1");
+    let [host, device] = captured(dir.path(), &image, &rig);
+    let (replayed, events) = replay_host(&host);
+    assert_eq!(replayed.divergence, None);
+    assert_eq!(events.last(), Some(&Event::Finished));
+    assert_eq!(replay_device(&device).divergence, None);
+    // The same session once more, on virtual time: its blocks did go packed.
+    let (outcome, _) = rig.send(&image);
+    let progress = outcome.installed().progress;
+    assert_eq!(progress.blocks_packed, progress.blocks_sent);
+    assert!(progress.blocks_sent > 0);
 }
 
 #[test]

@@ -126,6 +126,7 @@ fn send(host_port: &str, device_port: &str, verify_port: &str) {
         "retransmitted_bytes",
         "blocks_total",
         "blocks_sent",
+        "blocks_packed",
         "blocks_skipped",
         "elapsed_ms",
     ] {

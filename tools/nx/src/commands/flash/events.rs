@@ -62,6 +62,7 @@ impl EventStream {
                 "blocks_total": progress.blocks_total,
                 "blocks_needed": progress.blocks_needed,
                 "blocks_sent": progress.blocks_sent,
+                "blocks_packed": progress.blocks_packed,
                 "payload_bytes": progress.payload_bytes,
                 "wire_bytes": progress.wire_bytes,
                 "retransmitted_bytes": progress.retransmitted_bytes,

@@ -138,6 +138,7 @@ fn facts(manifest: &Manifest, cost: &Cost, elapsed: Duration) -> Value {
         "damaged_frames": cost.damaged_frames,
         "blocks_total": cost.blocks_total,
         "blocks_sent": cost.blocks_sent,
+        "blocks_packed": cost.blocks_packed,
         "blocks_skipped": cost.blocks_skipped(),
         "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
     })

@@ -5,27 +5,30 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nx_image::digest::Digest;
 
 use super::error::StorageError;
+use super::ops::{Create, Ops};
 use crate::limits::DIRECTORY_BYTES_MAX;
 
 /// The folder of digests.
 #[derive(Debug)]
 pub(super) struct DigestFiles {
+    ops: Arc<dyn Ops>,
     dir: PathBuf,
 }
 
 impl DigestFiles {
-    pub(super) fn open(journal: &Path) -> Result<Self, StorageError> {
+    pub(super) fn open(ops: &Arc<dyn Ops>, journal: &Path) -> Result<Self, StorageError> {
         let dir = journal.join("digests");
-        match fs::create_dir(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err(StorageError::io("create", &dir)(error))
-            }
-            _ => Ok(Self { dir }),
-        }
+        ops.make_dir(&dir)
+            .map_err(StorageError::io("create", &dir))?;
+        Ok(Self {
+            ops: Arc::clone(ops),
+            dir,
+        })
     }
 
     fn path(&self, root: &Digest, page: Option<u16>) -> PathBuf {
@@ -50,7 +53,12 @@ impl DigestFiles {
         bytes: &[u8],
     ) -> Result<(), StorageError> {
         let path = self.path(root, page);
-        fs::write(&path, bytes).map_err(StorageError::io("write", &path))
+        let write = || {
+            let file = self.ops.create(&path, Create::OrOpen)?;
+            self.ops.set_len(&file, 0)?;
+            self.ops.write_at(&file, bytes, 0)
+        };
+        write().map_err(StorageError::io("write", &path))
     }
 
     /// Removes what belongs to none of these roots.
@@ -64,7 +72,7 @@ impl DigestFiles {
             let root = name.to_str().and_then(|name| name.split('.').next());
             if root.is_none_or(|root| !names.contains(root)) {
                 // A left-over costs only its room.
-                let _ = fs::remove_file(entry.path());
+                let _ = self.ops.remove(&entry.path());
             }
         }
     }

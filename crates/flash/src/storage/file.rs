@@ -6,8 +6,8 @@ mod install;
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nx_image::digest::Digest;
 use nx_image::limits::MANIFEST_BYTES_MAX;
@@ -17,6 +17,7 @@ use super::digests::DigestFiles;
 use super::error::StorageError;
 use super::journal::{Journal, Phase};
 use super::lock::{Held, Lock};
+use super::ops::{Ops, System};
 use super::places::Places;
 use super::search::Search;
 use super::target::{Layout, Target};
@@ -40,6 +41,7 @@ pub struct FileStoreConfig {
 /// A device's storage in files.
 #[derive(Debug)]
 pub struct FileStore {
+    ops: Arc<dyn Ops>,
     target: Target,
     dir: PathBuf,
     journal: Journal,
@@ -65,18 +67,23 @@ impl FileStore {
     /// When another process has it, the target is no file or block device, or the operating
     /// system refuses.
     pub fn open(config: &FileStoreConfig) -> Result<Self, StorageError> {
+        Self::open_with(Arc::new(System), config)
+    }
+
+    /// [`open`](Self::open), with every change going through `ops`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(ops: Arc<dyn Ops>, config: &FileStoreConfig) -> Result<Self, StorageError> {
         let dir = &config.journal;
         // A folder that is there already may be anybody's: its mode is not ours to change.
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(StorageError::io("create", dir))?;
+        ops.make_dir(dir).map_err(StorageError::io("create", dir))?;
         let lock = Lock::take(dir)?;
-        let target = Target::look(&config.target, config.layout)?;
+        let target = Target::look(&ops, &config.target, config.layout)?;
         let mut store = Self {
-            journal: Journal::open(dir)?,
-            digests: DigestFiles::open(dir)?,
+            journal: Journal::open(&ops, dir)?,
+            digests: DigestFiles::open(&ops, dir)?,
+            ops,
             dir: dir.clone(),
             boot_record: config.boot_record.clone(),
             staged: None,
@@ -131,10 +138,16 @@ impl FileStore {
         }
     }
 
+    fn sync_dir(&self, dir: &Path) -> Result<(), StorageError> {
+        self.ops
+            .sync_dir(dir)
+            .map_err(StorageError::io("sync", dir))
+    }
+
     fn set_boot(&self, target: BootTarget) -> Result<(), StoreError> {
         let none = || StoreError::Unsupported("no boot record is configured".to_owned());
         let path = self.boot_record.as_ref().ok_or_else(none)?;
-        Ok(boot_record::write(path, target)?)
+        Ok(boot_record::write(&*self.ops, path, target)?)
     }
 
     fn answer(&mut self, request: Request) -> Result<Outcome, StoreError> {

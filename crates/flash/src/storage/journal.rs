@@ -3,14 +3,15 @@
 //! The newest record that is whole counts. A record that was being written when the power went
 //! is not whole, and the one before it still is.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nx_image::digest::Digest;
 
-use super::cut;
 use super::error::StorageError;
+use super::ops::{Create, Ops};
 use crate::wire::{Reader, Writer};
 
 const MAGIC: &[u8; 4] = b"nxj1";
@@ -102,13 +103,14 @@ impl Record {
 /// The two records of a folder.
 #[derive(Debug)]
 pub(super) struct Journal {
+    ops: Arc<dyn Ops>,
     dir: PathBuf,
     record: Record,
 }
 
 impl Journal {
     /// Reads the newest record that is whole; with none, nothing is remembered.
-    pub(super) fn open(dir: &Path) -> Result<Self, StorageError> {
+    pub(super) fn open(ops: &Arc<dyn Ops>, dir: &Path) -> Result<Self, StorageError> {
         let mut newest = Record::default();
         for name in NAMES {
             let path = dir.join(name);
@@ -127,6 +129,7 @@ impl Journal {
             }
         }
         Ok(Self {
+            ops: Arc::clone(ops),
             dir: dir.to_owned(),
             record: newest,
         })
@@ -147,63 +150,55 @@ impl Journal {
             NAMES[1]
         };
         let path = self.dir.join(name);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options
-            .open(&path)
+        let ops = &self.ops;
+        let file = ops
+            .create(&path, Create::OrOpen)
             .map_err(StorageError::io("open", &path))?;
         let bytes = record.to_bytes();
         let len = u64::try_from(bytes.len()).unwrap_or(0);
-        cut::here()?;
-        file.write_all_at(&bytes, 0)
+        ops.write_at(&file, &bytes, 0)
             .map_err(StorageError::io("write", &path))?;
-        file.set_len(len)
+        ops.set_len(&file, len)
             .map_err(StorageError::io("truncate", &path))?;
-        file.sync_all().map_err(StorageError::io("sync", &path))?;
-        sync_dir(&self.dir)?;
+        ops.sync_all(&file)
+            .map_err(StorageError::io("sync", &path))?;
+        ops.sync_dir(&self.dir)
+            .map_err(StorageError::io("sync", &self.dir))?;
         self.record = record;
         Ok(())
     }
 }
 
-/// Makes the names in a folder durable.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), StorageError> {
-    let file = File::open(dir).map_err(StorageError::io("open", dir))?;
-    file.sync_all().map_err(StorageError::io("sync", dir))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::ops::System;
+
+    fn open(dir: &Path) -> Journal {
+        let ops: Arc<dyn Ops> = Arc::new(System);
+        Journal::open(&ops, dir).unwrap()
+    }
 
     #[test]
     fn the_newest_whole_record_counts() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(dir.path()).unwrap();
+        let mut journal = open(dir.path());
         for boot in 1..=5 {
             journal.change(|record| record.boot = boot).unwrap();
         }
-        assert_eq!(Journal::open(dir.path()).unwrap().record().boot, 5);
+        assert_eq!(open(dir.path()).record().boot, 5);
         // Generation 5 is odd: tear it.
         let torn = dir.path().join(NAMES[1]);
         let mut bytes = std::fs::read(&torn).unwrap();
         for at in 0..bytes.len() {
             bytes[at] ^= 0x40;
             std::fs::write(&torn, &bytes).unwrap();
-            assert_eq!(
-                Journal::open(dir.path()).unwrap().record().boot,
-                4,
-                "byte {at}"
-            );
+            assert_eq!(open(dir.path()).record().boot, 4, "byte {at}");
             bytes[at] ^= 0x40;
         }
         for len in 0..bytes.len() {
             std::fs::write(&torn, &bytes[..len]).unwrap();
-            assert_eq!(
-                Journal::open(dir.path()).unwrap().record().boot,
-                4,
-                "{len} bytes"
-            );
+            assert_eq!(open(dir.path()).record().boot, 4, "{len} bytes");
         }
     }
 }

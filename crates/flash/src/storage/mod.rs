@@ -5,21 +5,23 @@
 //! blocks that could be wrong.
 
 mod boot_record;
-mod cut;
 mod digests;
 mod error;
 mod file;
 mod journal;
 mod lock;
 mod memory;
+mod ops;
 mod places;
 mod readers;
+mod replace;
 mod search;
 mod target;
 
 pub use error::StorageError;
 pub use file::{FileStore, FileStoreConfig};
 pub use memory::MemoryStore;
+pub use ops::{Create, Ops, System};
 pub use target::Layout;
 
 use crate::device::{Outcome, Request};

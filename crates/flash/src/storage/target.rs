@@ -3,13 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nx_image::limits::IMAGE_BYTES_MAX;
 
-use super::cut;
 use super::error::StorageError;
 use super::lock::Held;
+use super::ops::{Create, Ops};
 
 /// How long a block device may be somebody else's: who watches devices looks at one each time
 /// that it was written, and has it meanwhile.
@@ -37,6 +38,7 @@ impl Layout {
 /// The thing that images are installed to.
 #[derive(Debug)]
 pub(super) struct Target {
+    ops: Arc<dyn Ops>,
     pub(super) path: PathBuf,
     pub(super) staging: PathBuf,
     pub(super) dir: PathBuf,
@@ -50,7 +52,11 @@ fn no_follow() -> i32 {
 
 impl Target {
     /// Looks at the target; without a layout, block devices are written in place.
-    pub(super) fn look(path: &Path, layout: Option<Layout>) -> Result<Self, StorageError> {
+    pub(super) fn look(
+        ops: &Arc<dyn Ops>,
+        path: &Path,
+        layout: Option<Layout>,
+    ) -> Result<Self, StorageError> {
         let kind = match fs::metadata(path) {
             Ok(found) => Some(found.file_type()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -99,6 +105,7 @@ impl Target {
             .into_owned();
         let staging = dir.join(format!(".{name}.nx-staging"));
         Ok(Self {
+            ops: Arc::clone(ops),
             path: path.to_owned(),
             staging,
             dir,
@@ -201,19 +208,13 @@ impl Target {
         if self.layout == Layout::InPlace {
             return self.open_in_place(bytes);
         }
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(no_follow());
-        cut::here()?;
-        let file = options
-            .open(&self.staging)
+        let file = self
+            .ops
+            .create(&self.staging, Create::New)
             .map_err(StorageError::io("create", &self.staging))?;
         let file = self.hold_staging(file)?;
-        file.set_len(bytes)
+        self.ops
+            .set_len(&file, bytes)
             .map_err(StorageError::io("extend", &self.staging))?;
         Ok(file)
     }
@@ -226,8 +227,9 @@ impl Target {
         match fs::symlink_metadata(&self.staging) {
             Ok(found) if found.is_file() => {
                 let _held = self.take_staging(false)?;
-                cut::here()?;
-                fs::remove_file(&self.staging).map_err(StorageError::io("remove", &self.staging))
+                self.ops
+                    .remove(&self.staging)
+                    .map_err(StorageError::io("remove", &self.staging))
             }
             Ok(found) => Err(self.foreign(name_of(found.file_type()))),
             Err(_) => Ok(()),
@@ -235,15 +237,9 @@ impl Target {
     }
 
     fn open_in_place(&self, bytes: u64) -> Result<Held, StorageError> {
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600);
-        let file = options
-            .open(&self.path)
+        let file = self
+            .ops
+            .create(&self.path, Create::OrOpen)
             .map_err(StorageError::io("open", &self.path))?;
         let found = file
             .metadata()
@@ -255,7 +251,8 @@ impl Target {
         };
         let file = Held::take(file, &self.path, patience)?;
         if found.is_file() && found.len() < bytes {
-            file.set_len(bytes)
+            self.ops
+                .set_len(&file, bytes)
                 .map_err(StorageError::io("extend", &self.path))?;
         }
         Ok(file)

@@ -1,15 +1,13 @@
 //! A transfer begins: what is staged already is kept if it is of the same image.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 
 use nx_image::digest::Digest;
 use nx_image::manifest::Manifest;
 
 use super::FileStore;
-use crate::storage::cut;
 use crate::storage::error::StorageError;
-use crate::storage::journal::sync_dir;
+use crate::storage::replace::replace;
 use crate::storage::target::Layout;
 
 impl FileStore {
@@ -38,7 +36,7 @@ impl FileStore {
             self.journal.change(|record| record.staged = None)?;
             self.keep("staged.json", manifest)?;
             self.keep("staged.sig", signature)?;
-            sync_dir(&self.dir)?;
+            self.sync_dir(&self.dir)?;
             self.journal.change(|record| record.staged = Some(digest))?;
         }
         self.forget_digests(manifest);
@@ -55,20 +53,7 @@ impl FileStore {
     }
 
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        let path = self.dir.join(name);
-        let mut file = tempfile::Builder::new()
-            .prefix(".keep")
-            .tempfile_in(&self.dir)
-            .map_err(StorageError::io("create a file in", &self.dir))?;
-        file.write_all(bytes)
-            .map_err(StorageError::io("write", &path))?;
-        file.as_file()
-            .sync_all()
-            .map_err(StorageError::io("sync", &path))?;
-        cut::here()?;
-        file.persist(&path)
-            .map_err(|error| StorageError::io("replace", &path)(error.error))?;
-        Ok(())
+        replace(&*self.ops, &self.dir.join(name), bytes, |_| Ok(()))
     }
 
     fn forget_digests(&self, manifest: &[u8]) {

@@ -1,7 +1,7 @@
 //! The bytes of the images: digested, written, copied, zeroed and read.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use nx_image::digest::Digest;
 use nx_image::manifest::Manifest;
@@ -95,8 +95,8 @@ impl FileStore {
 
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
         let path = self.target.written().to_owned();
-        self.staging()?
-            .write_all_at(bytes, offset)
+        let ops = Arc::clone(&self.ops);
+        ops.write_at(self.staging()?, bytes, offset)
             .map_err(StorageError::io("write", &path))
     }
 
@@ -110,9 +110,10 @@ impl FileStore {
         let path = self.target.staging.clone();
         // What an earlier try left there would show through where the image has zeros.
         self.zero_gap(offset, bytes)?;
+        let ops = Arc::clone(&self.ops);
         let to = self.staging()?;
         each_nonzero(&from, offset, bytes, &mut |at, chunk| {
-            to.write_all_at(chunk, at).map(|()| true)
+            ops.write_at(to, chunk, at).map(|()| true)
         })
         .map_err(StorageError::io("copy to", &path))
     }
@@ -186,9 +187,10 @@ impl FileStore {
         {
             return Ok(());
         }
+        let ops = Arc::clone(&self.ops);
         let file = self.staging()?;
         each_nonzero(file, offset, bytes, &mut |at, chunk| {
-            file.write_all_at(&vec![0; chunk.len()], at).map(|()| true)
+            ops.write_at(file, &vec![0; chunk.len()], at).map(|()| true)
         })
         .map_err(StorageError::io("zero a gap of", &path))
     }
@@ -197,11 +199,12 @@ impl FileStore {
         let Some(file) = &self.staged else {
             return Ok(());
         };
-        file.sync_data()
+        self.ops
+            .sync_data(file)
             .map_err(StorageError::io("sync", self.target.written()))?;
         self.looked_at = None;
-        // What is read back has to come from the medium; where that cannot be had, it does not.
-        let _ = rustix::fs::fadvise(&**file, 0, None, rustix::fs::Advice::DontNeed);
+        // What is read back has to come from the medium.
+        self.ops.forget_cached(file);
         Ok(())
     }
 

@@ -5,9 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::FileStore;
-use crate::storage::cut;
 use crate::storage::error::StorageError;
-use crate::storage::journal::{Phase, sync_dir};
+use crate::storage::journal::Phase;
 use crate::storage::readers;
 use crate::storage::target::Layout;
 
@@ -26,7 +25,7 @@ impl FileStore {
                 self.journal.change(|record| record.phase = Phase::Quiet)
             }
             Layout::File => {
-                sync_dir(&self.target.dir)?;
+                self.sync_dir(&self.target.dir)?;
                 self.take_over()
             }
             // Still being written: only its host can finish it.
@@ -45,7 +44,8 @@ impl FileStore {
         let staged = self.staged.take();
         if let Some(file) = &staged {
             self.look_like_the_target(file)?;
-            file.sync_all()
+            self.ops
+                .sync_all(file)
                 .map_err(StorageError::io("sync", self.target.written()))?;
         }
         if self.target.layout == Layout::File {
@@ -55,10 +55,11 @@ impl FileStore {
             }
             self.journal
                 .change(|record| record.phase = Phase::Installing)?;
-            cut::here()?;
             let (from, to) = (&self.target.staging, &self.target.path);
-            fs::rename(from, to).map_err(StorageError::io("rename", from))?;
-            sync_dir(&self.target.dir)?;
+            self.ops
+                .rename(from, to)
+                .map_err(StorageError::io("rename", from))?;
+            self.sync_dir(&self.target.dir)?;
         }
         self.take_over()
     }
@@ -79,15 +80,14 @@ impl FileStore {
         for name in ["json", "sig"] {
             let from = self.dir.join(format!("staged.{name}"));
             let to = self.dir.join(format!("installed.{name}"));
-            cut::here()?;
-            match fs::rename(&from, &to) {
+            match self.ops.rename(&from, &to) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(StorageError::io("rename", &from)(error));
                 }
                 _ => {}
             }
         }
-        sync_dir(&self.dir)?;
+        self.sync_dir(&self.dir)?;
         self.journal.change(|record| {
             record.phase = Phase::Quiet;
             record.installed = record.staged.take();

@@ -41,6 +41,7 @@ const fn need(what: &'static str, package: &'static str, purpose: &'static str) 
 pub const TEST_NEEDS: &[Need] = &[
     need("openssl", "openssl", "checks os.sig"),
     need("sgdisk", "gdisk", "checks the partition table"),
+    need("grub-editenv", "grub-common", "reads the boot record"),
     need("unsquashfs", "squashfs-tools", "reads the rootfs segment"),
     need("cpio", "cpio", "reads the initrd segment"),
     need("faketime", "faketime", "builds images at other times"),

@@ -5,7 +5,7 @@
 //! that do not read back as they were written. It knows nothing of links or of devices.
 //!
 //! Without features it is `#![no_std]` with `alloc` and holds what both ends of a link need:
-//! [`manifest`], [`digest`], [`tree`], [`key`], [`signature`], [`state`] and [`limits`].
+//! [`manifest`], [`boot_record`], [`digest`], [`tree`], [`key`], [`signature`], [`state`] and [`limits`].
 //!
 //! * `std`: files. Verification of an image on disk, inspection, key files.
 //! * `build`: the image builder.
@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+pub mod boot_record;
 pub mod digest;
 pub mod key;
 pub mod limits;
@@ -47,6 +48,6 @@ mod scan;
 pub use digest::{Digest, Hasher};
 pub use key::{Fingerprint, KeyError, PublicKey};
 pub use manifest::{
-    ImageInfo, Manifest, ManifestError, Profile, Role, Segment, SegmentKind, Table,
+    ImageInfo, Manifest, ManifestError, Profile, Role, Segment, SegmentKind, Slots, Table,
 };
 pub use signature::{SignedError, open_signed};

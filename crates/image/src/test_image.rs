@@ -14,7 +14,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::digest::Digest;
 use crate::key::PublicKey;
-use crate::manifest::{ImageInfo, Manifest, Profile, Segment, SegmentKind, Table};
+use crate::manifest::{ImageInfo, Manifest, Profile, Segment, SegmentKind, Slots, Table};
 use crate::tree;
 
 /// Offsets of segments are multiples of this, in bytes.
@@ -91,6 +91,7 @@ impl TestImage {
                 rollback_index: 0,
                 block_size,
                 table: Table::None,
+                slots: Slots::One,
             },
             segments,
         };

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nx_image::key::SigningKey;
-use nx_image::{Digest, ImageInfo, Manifest, Profile, Segment, SegmentKind, Table, tree};
+use nx_image::{Digest, ImageInfo, Manifest, Profile, Segment, SegmentKind, Slots, Table, tree};
 use program::{Run, assert_golden, command, nx};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -50,6 +50,7 @@ impl Bench {
                 rollback_index: 0,
                 block_size: BLOCK as u32,
                 table: Table::None,
+                slots: Slots::One,
             },
             segments: vec![Segment {
                 name: kind.as_str().into(),

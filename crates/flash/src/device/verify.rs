@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use nx_image::digest::{Digest, Hasher};
-use nx_image::manifest::{Manifest, Role};
+use nx_image::manifest::Manifest;
 
 use crate::device::desk::{Desk, Purpose};
 use crate::device::finish::{gaps, next_piece, state_region};
@@ -112,7 +112,7 @@ impl Verify {
             let hasher = self.hasher.replace(Digest::hasher());
             let sha256 = hasher.map_or(segment.sha256, Hasher::finish);
             let verdict = match (segment.role, sha256 == segment.sha256) {
-                (Role::State, _) => Verdict::Kept,
+                (role, _) if !role.is_installed() => Verdict::Kept,
                 (_, true) => Verdict::Matches,
                 (_, false) => Verdict::Differs,
             };

@@ -16,10 +16,11 @@ use super::copy::{copy, digest_blocks};
 use super::error::BuildError;
 use super::gpt;
 use super::input::Input;
-use super::layout::{Place, lay_out};
+use super::layout::{Place, SECTOR_BYTES, lay_out};
 use super::writer::{Build, Progress};
+use crate::boot_record::{self, BootRecord, SlotContents};
 use crate::digest::Digest;
-use crate::manifest::{Manifest, Role, Segment, SegmentKind, Table};
+use crate::manifest::{Manifest, ManifestError, Role, Segment, SegmentKind, Slots, Table};
 use crate::scan::{Lane, Segments, Whole, scan};
 use crate::state::StateHeader;
 
@@ -45,8 +46,12 @@ pub(super) fn compose(
         .iter()
         .map(|input| (input.kind, input.size))
         .collect();
+    if build.slots == Slots::Two {
+        sizes.push((SegmentKind::BootRecord, boot_record::SEGMENT_BYTES as u64));
+    }
     sizes.push((SegmentKind::State, StateHeader::BYTES as u64));
-    let layout = lay_out(&sizes, build.table, build.state_bytes).map_err(BuildError::Format)?;
+    sizes.sort_by_key(|(kind, _)| *kind);
+    let layout = lay_out(&sizes, build.rooms()).map_err(BuildError::Format)?;
     image
         .set_len(layout.image_bytes)
         .map_err(BuildError::io("extend", path))?;
@@ -77,7 +82,8 @@ pub(super) fn compose(
             .iter()
             .map(|placed| (placed.place, placed.root))
             .collect();
-        gpt::write(image, &build.board, &content)?;
+        let slots = (build.slots, layout.empty.as_slice());
+        gpt::write(image, &build.board, &content, slots)?;
     }
     for (place, numbers) in tables {
         let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
@@ -144,16 +150,39 @@ fn write_content(
     writing: &mut dyn FnMut(u64) -> Result<(), BuildError>,
 ) -> Result<(), BuildError> {
     let Some(input) = inputs.iter().find(|input| input.kind == place.kind) else {
-        let header = build.state_header().encode();
+        let own = match place.kind {
+            SegmentKind::BootRecord => first_record(inputs)?.segment(),
+            _ => build.state_header().encode(),
+        };
         image
-            .write_all_at(&header, place.offset)
+            .write_all_at(&own, place.offset)
             .map_err(BuildError::io("write", path))?;
-        return blocks.put(numbers.first, &digested(build, &header));
+        return blocks.put(numbers.first, &digested(build, &own));
     };
     let each = &mut |done| writing(place.offset.saturating_add(done));
     let blocks = (blocks, numbers.first);
     copy(input, place, build.block_size, (image, path), blocks, each)?;
     input.check_unchanged()
+}
+
+/// The record of a disk that holds these inputs in slot a, and whose manifest is not known yet:
+/// it has the digest of the record in it.
+fn first_record(inputs: &[Input]) -> Result<BootRecord, BuildError> {
+    let sectors = |kind| {
+        let size = inputs.iter().find(|input| input.kind == kind);
+        let sectors = size.map_or(0, |input| input.size.div_ceil(SECTOR_BYTES));
+        u32::try_from(sectors).map_err(|_| {
+            BuildError::Format(ManifestError::Bounds {
+                member: "size",
+                rule: "at most 256 GiB",
+            })
+        })
+    };
+    Ok(BootRecord::first(SlotContents {
+        kernel_sectors: sectors(SegmentKind::Kernel)?,
+        initrd_sectors: sectors(SegmentKind::Initrd)?,
+        manifest: None,
+    }))
 }
 
 fn digested(build: &Build, bytes: &[u8]) -> Vec<(Digest, u32)> {

@@ -57,6 +57,14 @@ pub enum BuildError {
         /// The length that was asked for, in bytes.
         got: u64,
     },
+    /// A slot partition has an impossible length.
+    #[error("slot partitions with room for {got} % more: at most {most} % can be asked for")]
+    SlotRoom {
+        /// What was asked for, in per cent.
+        got: u32,
+        /// The most that can be asked for, in per cent.
+        most: u32,
+    },
     /// Somebody wanted it to stop.
     #[error("stopped")]
     Stopped,

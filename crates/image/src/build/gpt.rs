@@ -6,8 +6,9 @@ use gptman::{GPT, GPTPartitionEntry};
 
 use super::error::BuildError;
 use super::layout::{Place, SECTOR_BYTES};
+use crate::boot_record::{Slot, partition_name, partition_number};
 use crate::digest::Digest;
-use crate::manifest::{Role, SegmentKind};
+use crate::manifest::{Role, SegmentKind, Slots};
 
 const WHAT: &str = "a partition table";
 
@@ -19,11 +20,20 @@ const LINUX_DATA: [u8; 16] = guid(
     [0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4],
 );
 
+/// "EFI system partition": where firmware looks for a boot loader.
+const EFI_SYSTEM: [u8; 16] = guid(
+    0xc12a_7328,
+    0xf81f,
+    0x11d2,
+    [0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b],
+);
+
 /// The type of a partition. What is no file system gets a type of its own, so that nothing takes
-/// raw bytes for one (an "EFI system partition" would have to be FAT).
-fn type_of(kind: SegmentKind) -> [u8; 16] {
+/// raw bytes for one. A boot loader is one, FAT, only where it has to choose between slots.
+fn type_of(kind: SegmentKind, slots: Slots) -> [u8; 16] {
     match kind {
         SegmentKind::Rootfs | SegmentKind::Pkgfs => LINUX_DATA,
+        SegmentKind::Bootloader if slots == Slots::Two => EFI_SYSTEM,
         other => derived(&[b"type", other.as_str().as_bytes()]),
     }
 }
@@ -57,11 +67,13 @@ fn derived(parts: &[&[u8]]) -> [u8; 16] {
     bytes
 }
 
-/// Writes both tables into the image; each place comes with its segment's block root.
+/// Writes both tables into the image; each place comes with its segment's block root. With two
+/// slots there are the `empty` partitions of slot b too, and every number follows from a name.
 pub(super) fn write(
     image: &mut File,
     board: &str,
     partitions: &[(Place, Digest)],
+    (slots, empty): (Slots, &[Place]),
 ) -> Result<(), BuildError> {
     let mut parts: Vec<&[u8]> = vec![b"disk", board.as_bytes()];
     for (place, digest) in partitions {
@@ -69,27 +81,44 @@ pub(super) fn write(
     }
     let mut table =
         GPT::new_from(image, SECTOR_BYTES, derived(&parts)).map_err(BuildError::encode(WHAT))?;
-    for (number, (place, digest)) in (1_u32..).zip(partitions) {
-        let name = place.kind.as_str();
+    for (count, (place, digest)) in (1_u32..).zip(partitions) {
+        let (number, name) = match slots {
+            Slots::One => (count, place.kind.to_string()),
+            Slots::Two => numbered(place.kind, Slot::A),
+        };
         let unique = match place.kind.role() {
             // The state partition is the same one whatever image is installed around it.
             Role::State => derived(&[b"state", board.as_bytes()]),
             _ => derived(&[b"partition", name.as_bytes(), digest.as_bytes()]),
         };
-        let sectors = place.region.div_ceil(SECTOR_BYTES);
-        let first = place.offset.checked_div(SECTOR_BYTES).unwrap_or(0);
-        table[number] = GPTPartitionEntry {
-            partition_type_guid: type_of(place.kind),
-            unique_partition_guid: unique,
-            starting_lba: first,
-            ending_lba: first.saturating_add(sectors).saturating_sub(1),
-            attribute_bits: 0,
-            partition_name: name.into(),
-        };
+        table[number] = entry(place, slots, unique, &name);
+    }
+    for place in empty {
+        let (number, name) = numbered(place.kind, Slot::B);
+        // Nothing lies there that a GUID could follow from.
+        let unique = derived(&[b"partition", name.as_bytes(), board.as_bytes()]);
+        table[number] = entry(place, slots, unique, &name);
     }
     GPT::write_protective_mbr_into(image, SECTOR_BYTES).map_err(BuildError::encode(WHAT))?;
     table.write_into(image).map_err(BuildError::encode(WHAT))?;
     Ok(())
+}
+
+fn numbered(kind: SegmentKind, slot: Slot) -> (u32, String) {
+    (partition_number(kind, slot), partition_name(kind, slot))
+}
+
+fn entry(place: &Place, slots: Slots, unique: [u8; 16], name: &str) -> GPTPartitionEntry {
+    let sectors = place.region.div_ceil(SECTOR_BYTES);
+    let first = place.offset.checked_div(SECTOR_BYTES).unwrap_or(0);
+    GPTPartitionEntry {
+        partition_type_guid: type_of(place.kind, slots),
+        unique_partition_guid: unique,
+        starting_lba: first,
+        ending_lba: first.saturating_add(sectors).saturating_sub(1),
+        attribute_bits: 0,
+        partition_name: name.into(),
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +153,22 @@ mod tests {
             (SegmentKind::Pkgfs, "0fc63daf-8483-4772-8e79-3d69d8477de4"),
             (SegmentKind::State, "0af3c666-b669-868f-8b06-1561960ccc90"),
         ] {
-            assert_eq!(text(type_of(kind)), want, "{kind}");
+            assert_eq!(text(type_of(kind, Slots::One)), want, "{kind}");
+            if kind != SegmentKind::Bootloader {
+                assert_eq!(text(type_of(kind, Slots::Two)), want, "{kind}");
+            }
+        }
+        for (kind, want) in [
+            (
+                SegmentKind::Bootloader,
+                "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+            ),
+            (
+                SegmentKind::BootRecord,
+                "129cfd00-91e3-8af4-a88a-e127421292e0",
+            ),
+        ] {
+            assert_eq!(text(type_of(kind, Slots::Two)), want, "{kind}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Where everything lies in an image.
 
+use crate::boot_record;
 use crate::limits::IMAGE_BYTES_MAX;
-use crate::manifest::{ManifestError, SegmentKind, Table};
+use crate::manifest::{ManifestError, Role, SegmentKind, Slots, Table};
 
 /// Partitions begin and end at multiples of this in an image with a partition table, and the
 /// length of the state partition is one of them, in bytes.
@@ -10,6 +11,10 @@ pub const SEGMENT_ALIGN_BYTES: u64 = 1 << 20;
 const BARE_ALIGN_BYTES: u64 = 4_096;
 /// Length of the state partition unless it is said, in bytes.
 pub const STATE_BYTES_DEFAULT: u64 = 16 << 20;
+/// How much larger than what it holds a slot partition is unless it is said, in per cent.
+pub const SLOT_ROOM_PERCENT_DEFAULT: u32 = 50;
+/// The largest room that can be asked for, in per cent.
+pub const SLOT_ROOM_PERCENT_MAX: u32 = 1_000;
 /// Bytes of a sector.
 pub(super) const SECTOR_BYTES: u64 = 512;
 /// Protective MBR, header, and 128 entries of 128 bytes.
@@ -31,25 +36,61 @@ pub(super) struct Place {
 /// The places of an image, in order, and its length.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
+    /// Where segments lie.
     pub(super) places: Vec<Place>,
+    /// Where nothing lies yet: the partitions of slot b.
+    pub(super) empty: Vec<Place>,
     pub(super) image_bytes: u64,
 }
 
-/// Lays out segments of these lengths; a state partition gets `state_bytes`.
+/// What decides how much room segments get.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rooms {
+    pub(super) table: Table,
+    pub(super) slots: Slots,
+    pub(super) slot_room_percent: u32,
+    /// Length of the state partition, in bytes.
+    pub(super) state_bytes: u64,
+}
+
+impl Rooms {
+    fn align(&self) -> u64 {
+        match self.table {
+            Table::Gpt => SEGMENT_ALIGN_BYTES,
+            Table::None => BARE_ALIGN_BYTES,
+        }
+    }
+
+    /// Length of the partition of a segment, in bytes; nothing when it is too large for any.
+    fn of(&self, kind: SegmentKind, size: u64) -> Option<u64> {
+        match (kind.role(), self.table) {
+            (Role::State, _) => Some(self.state_bytes.max(size)),
+            (_, Table::None) => Some(size),
+            (Role::Record, _) => Some(boot_record::PARTITION_BYTES),
+            (Role::Slot, _) if self.slots == Slots::Two => {
+                let percent = u64::from(self.slot_room_percent).checked_add(100)?;
+                let roomy = size.checked_mul(percent)?.div_ceil(100);
+                roomy.checked_next_multiple_of(self.align())
+            }
+            // Whole units, so that the segment may grow a little where it is.
+            _ => size.checked_next_multiple_of(self.align()),
+        }
+    }
+}
+
+/// Lays out segments of these lengths, which are in the order of their kinds.
 pub(super) fn lay_out(
     segments: &[(SegmentKind, u64)],
-    table: Table,
-    state_bytes: u64,
+    rooms: Rooms,
 ) -> Result<Layout, ManifestError> {
+    let table = rooms.table;
     let too_large = || ManifestError::Bounds {
         member: "size",
         rule: "at most 256 GiB",
     };
-    let align = match table {
-        Table::Gpt => SEGMENT_ALIGN_BYTES,
-        Table::None => BARE_ALIGN_BYTES,
-    };
+    let align = rooms.align();
     let mut places = Vec::new();
+    let mut empty: Vec<Place> = Vec::new();
     let mut at = 0_u64;
     if table == Table::Gpt {
         let (kind, size) = (SegmentKind::Gpt, GPT_BYTES);
@@ -61,24 +102,31 @@ pub(super) fn lay_out(
         });
         at = GPT_BYTES;
     }
-    for (kind, size) in segments {
-        let offset = at.checked_next_multiple_of(align).ok_or_else(too_large)?;
-        let region = match (kind, table) {
-            (SegmentKind::State, _) => state_bytes.max(*size),
-            // Whole units, so that the segment may grow a little where it is.
-            (_, Table::Gpt) => size.checked_next_multiple_of(align).ok_or_else(too_large)?,
-            (_, Table::None) => *size,
-        };
-        places.push(Place {
-            kind: *kind,
+    let place = |at: u64, kind, size| {
+        let offset = at.checked_next_multiple_of(align)?;
+        let region = rooms.of(kind, size)?;
+        let end = offset.checked_add(region);
+        let end = end.filter(|end| *end <= IMAGE_BYTES_MAX)?;
+        let place = Place {
+            kind,
             offset,
-            size: *size,
+            size,
             region,
-        });
-        at = offset
-            .checked_add(region)
-            .filter(|end| *end <= IMAGE_BYTES_MAX)
-            .ok_or_else(too_large)?;
+        };
+        Some((place, end))
+    };
+    for (kind, size) in segments {
+        // The whole of slot b follows the whole of slot a.
+        if kind.role() > Role::Slot && rooms.slots == Slots::Two {
+            for slot_a in slots_of(&places) {
+                let (slot_b, end) = place(at, slot_a.kind, slot_a.size).ok_or_else(too_large)?;
+                empty.push(Place { size: 0, ..slot_b });
+                at = end;
+            }
+        }
+        let (segment, end) = place(at, *kind, *size).ok_or_else(too_large)?;
+        places.push(segment);
+        at = end;
     }
     if table == Table::None {
         // Nothing may trail: the image ends with its last segment.
@@ -87,6 +135,7 @@ pub(super) fn lay_out(
             .map_or(0, |place| place.offset.saturating_add(place.size));
         return Ok(Layout {
             places,
+            empty,
             image_bytes: end,
         });
     }
@@ -105,6 +154,14 @@ pub(super) fn lay_out(
     });
     Ok(Layout {
         places,
+        empty,
         image_bytes,
     })
+}
+
+fn slots_of(places: &[Place]) -> Vec<Place> {
+    let slots = places
+        .iter()
+        .filter(|place| place.kind.role() == Role::Slot);
+    slots.copied().collect()
 }

@@ -20,6 +20,8 @@ mod tree;
 mod writer;
 
 pub use error::BuildError;
-pub use layout::{SEGMENT_ALIGN_BYTES, STATE_BYTES_DEFAULT};
+pub use layout::{
+    SEGMENT_ALIGN_BYTES, SLOT_ROOM_PERCENT_DEFAULT, SLOT_ROOM_PERCENT_MAX, STATE_BYTES_DEFAULT,
+};
 pub use tree::{HardLinks, Xattrs};
 pub use writer::{Build, Progress, Report};

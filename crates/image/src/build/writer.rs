@@ -10,13 +10,16 @@ use std::sync::atomic::AtomicBool;
 use super::compose::compose;
 use super::error::BuildError;
 use super::input::Input;
-use super::layout::{SEGMENT_ALIGN_BYTES, STATE_BYTES_DEFAULT};
+use super::layout::{
+    Rooms, SEGMENT_ALIGN_BYTES, SLOT_ROOM_PERCENT_DEFAULT, SLOT_ROOM_PERCENT_MAX,
+    STATE_BYTES_DEFAULT,
+};
 use super::outputs::{Output, folder_of};
 use super::stop::Stop;
 use super::tree::{HardLinks, Xattrs};
 use crate::digest::Digest;
 use crate::limits::{BLOCK_BYTES_DEFAULT, IMAGE_BYTES_MAX, SIGNATURE_BYTES};
-use crate::manifest::{ImageInfo, Manifest, Profile, SegmentKind, Table};
+use crate::manifest::{ImageInfo, Manifest, Profile, SegmentKind, Slots, Table};
 use crate::sidecar;
 use crate::signer::Signer;
 use crate::state::StateHeader;
@@ -36,6 +39,10 @@ pub struct Build {
     pub block_size: u32,
     /// Whether the image gets a partition table.
     pub table: Table,
+    /// How many sets of slot partitions the disk has; two need a partition table.
+    pub slots: Slots,
+    /// With two slots: how much larger than what it holds a slot partition is, in per cent.
+    pub slot_room_percent: u32,
     /// Length of the state partition in bytes: a multiple of 1 MiB.
     pub state_bytes: u64,
     /// Time of everything that is made from a directory, in seconds since 1970.
@@ -100,6 +107,8 @@ impl Build {
             rollback_index: 0,
             block_size: BLOCK_BYTES_DEFAULT,
             table: Table::Gpt,
+            slots: Slots::One,
+            slot_room_percent: SLOT_ROOM_PERCENT_DEFAULT,
             state_bytes: STATE_BYTES_DEFAULT,
             mtime: 0,
             bootloader: None,
@@ -220,6 +229,16 @@ impl Build {
             rollback_index: self.rollback_index,
             block_size: self.block_size,
             table: self.table,
+            slots: self.slots,
+        }
+    }
+
+    pub(super) fn rooms(&self) -> Rooms {
+        Rooms {
+            table: self.table,
+            slots: self.slots,
+            slot_room_percent: self.slot_room_percent,
+            state_bytes: self.state_bytes,
         }
     }
 
@@ -247,6 +266,12 @@ impl Build {
         if !aligned || self.state_bytes == 0 || self.state_bytes > IMAGE_BYTES_MAX {
             return Err(BuildError::StateSize {
                 got: self.state_bytes,
+            });
+        }
+        if self.slot_room_percent > SLOT_ROOM_PERCENT_MAX {
+            return Err(BuildError::SlotRoom {
+                got: self.slot_room_percent,
+                most: SLOT_ROOM_PERCENT_MAX,
             });
         }
         Ok(())

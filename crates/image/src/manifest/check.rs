@@ -1,4 +1,5 @@
-use super::{ImageInfo, Manifest, ManifestError, Role, Segment, SegmentKind, Table};
+use super::{ImageInfo, Manifest, ManifestError, Role, Segment, SegmentKind, Slots, Table};
+use crate::boot_record::SEGMENT_BYTES;
 use crate::limits::{
     BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, IMAGE_BYTES_MAX, INTEGER_MAX, LABEL_BYTES_MAX,
     NAME_BYTES_MAX, OFFSET_ALIGN_BYTES, PAGE_BLOCKS, PAGES_MAX, SEGMENTS_MAX,
@@ -46,7 +47,8 @@ pub(super) fn manifest(manifest: &Manifest) -> Result<(), ManifestError> {
             });
         }
     }
-    table(image, segments)
+    table(image, segments)?;
+    slots(image, segments)
 }
 
 pub(super) fn image(image: &ImageInfo) -> Result<(), ManifestError> {
@@ -69,6 +71,9 @@ pub(super) fn image(image: &ImageInfo) -> Result<(), ManifestError> {
         || !(BLOCK_BYTES_MIN..=BLOCK_BYTES_MAX).contains(&image.block_size)
     {
         return Err(bounds("block_size", "a power of two from 4096 to 1048576"));
+    }
+    if image.slots == Slots::Two && image.table != Table::Gpt {
+        return Err(bounds("slots", "1 without a partition table"));
     }
     Ok(())
 }
@@ -136,6 +141,20 @@ fn table(image: &ImageInfo, segments: &[Segment]) -> Result<(), ManifestError> {
         "the order of kinds puts gpt first"
     );
     Ok(())
+}
+
+/// Two slots need a record that says which one boots.
+fn slots(image: &ImageInfo, segments: &[Segment]) -> Result<(), ManifestError> {
+    let rule = |rule| Err(bounds("slots", rule));
+    let record = segments
+        .iter()
+        .find(|segment| segment.kind == SegmentKind::BootRecord);
+    match (image.slots, record) {
+        (Slots::One, None) => Ok(()),
+        (Slots::One, Some(_)) => rule("2 where there is a segment boot-record"),
+        (Slots::Two, Some(found)) if found.size == SEGMENT_BYTES as u64 => Ok(()),
+        (Slots::Two, _) => rule("1 without a segment boot-record of 12288 bytes"),
+    }
 }
 
 fn is_name(text: &str) -> bool {

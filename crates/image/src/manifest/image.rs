@@ -1,7 +1,7 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
-use super::{ManifestError, Role, Segment, check, json};
+use super::{ManifestError, Segment, check, json};
 use crate::digest::Digest;
 
 /// What an image is and what it holds.
@@ -39,10 +39,10 @@ impl Manifest {
     }
 
     /// Digest of what a device keeps unchanged: SHA-256 over the concatenated digests of the
-    /// segments that are not [`Role::State`], in order.
+    /// segments whose role [is installed](Role::is_installed), in order.
     pub fn installed_digest(&self) -> Digest {
         let mut hasher = Digest::hasher();
-        for segment in self.segments.iter().filter(|s| s.role != Role::State) {
+        for segment in self.segments.iter().filter(|s| s.role.is_installed()) {
             hasher.update(segment.sha256.as_bytes());
         }
         hasher.finish()
@@ -81,6 +81,8 @@ pub struct ImageInfo {
     pub block_size: u32,
     /// Whether the image is a disk with a partition table.
     pub table: Table,
+    /// How many sets of slot partitions the disk has.
+    pub slots: Slots,
 }
 
 impl ImageInfo {
@@ -166,6 +168,54 @@ impl FromStr for Table {
             "gpt" => Ok(Self::Gpt),
             "none" => Ok(Self::None),
             _ => Err(UnknownName { known: "gpt, none" }),
+        }
+    }
+}
+
+/// How many sets of slot partitions a disk has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slots {
+    /// One: an update overwrites what runs.
+    #[default]
+    One,
+    /// Two: an update writes the one that does not run, and a boot record says which one boots
+    /// (see [`boot_record`](crate::boot_record)).
+    Two,
+}
+
+impl Slots {
+    /// As a number.
+    pub const fn count(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+
+    /// The slots that are so many.
+    pub const fn of(count: u32) -> Option<Self> {
+        match count {
+            1 => Some(Self::One),
+            2 => Some(Self::Two),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.count(), f)
+    }
+}
+
+impl FromStr for Slots {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "1" => Ok(Self::One),
+            "2" => Ok(Self::Two),
+            _ => Err(UnknownName { known: "1, 2" }),
         }
     }
 }

@@ -7,7 +7,7 @@ use core::{fmt::Write as _, str::FromStr};
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{ImageInfo, Manifest, ManifestError, Segment};
+use super::{ImageInfo, Manifest, ManifestError, Segment, Slots};
 use crate::{digest::Digest, limits::MANIFEST_BYTES_MAX};
 
 /// Name and version of the format: the first member of every manifest, so that no other
@@ -70,13 +70,19 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
         rollback_index,
         block_size,
         table,
+        slots,
     } = &manifest.image;
     let installed = manifest.installed_digest();
+    // A disk with one slot says nothing of slots: its manifest is older than they are.
+    let slots = match slots {
+        Slots::One => String::new(),
+        more => format!(",\"slots\":{more}"),
+    };
     let mut text = format!(
         "{PREFIX}\"image\":{{\"size\":{size},\"sha256\":\"{sha256}\",\
          \"installed_sha256\":\"{installed}\",\"board\":{},\"profile\":\"{profile}\",\
          \"image_version\":{},\"rollback_index\":{rollback_index},\
-         \"block_size\":{block_size},\"table\":\"{table}\"}},\"segments\":[",
+         \"block_size\":{block_size},\"table\":\"{table}\"{slots}}},\"segments\":[",
         Quoted(board),
         Quoted(image_version),
     );
@@ -147,6 +153,8 @@ struct WireImage {
     block_size: u32,
     #[serde(deserialize_with = "parsed")]
     table: super::Table,
+    #[serde(default, deserialize_with = "count")]
+    slots: Slots,
 }
 
 impl From<WireImage> for ImageInfo {
@@ -160,6 +168,7 @@ impl From<WireImage> for ImageInfo {
             rollback_index: wire.rollback_index,
             block_size: wire.block_size,
             table: wire.table,
+            slots: wire.slots,
         }
     }
 }
@@ -192,6 +201,11 @@ impl From<WireSegment> for Segment {
             block_root: wire.block_root,
         }
     }
+}
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Slots, D::Error> {
+    let count = u32::deserialize(deserializer)?;
+    Slots::of(count).ok_or_else(|| de::Error::custom("slots are 1 or 2"))
 }
 
 fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>

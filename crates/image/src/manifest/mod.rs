@@ -11,7 +11,7 @@ mod region;
 mod segment;
 
 pub use error::ManifestError;
-pub use image::{ImageInfo, Manifest, Profile, Table, UnknownName};
+pub use image::{ImageInfo, Manifest, Profile, Slots, Table, UnknownName};
 pub use json::FORMAT;
 pub use region::Region;
 pub use segment::{Role, Segment, SegmentKind};

@@ -77,6 +77,8 @@ pub enum SegmentKind {
     Gpt,
     /// Bootloader or firmware (OpenSBI).
     Bootloader,
+    /// Boot record of a disk with two slots (see [`boot_record`](crate::boot_record)).
+    BootRecord,
     /// Kernel.
     Kernel,
     /// Initial RAM disk, from which recovery runs too.
@@ -93,9 +95,10 @@ pub enum SegmentKind {
 
 impl SegmentKind {
     /// Every kind, in the order of an image.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Gpt,
         Self::Bootloader,
+        Self::BootRecord,
         Self::Kernel,
         Self::Initrd,
         Self::Rootfs,
@@ -109,6 +112,7 @@ impl SegmentKind {
         match self {
             Self::Gpt => "gpt",
             Self::Bootloader => "bootloader",
+            Self::BootRecord => "boot-record",
             Self::Kernel => "kernel",
             Self::Initrd => "initrd",
             Self::Rootfs => "rootfs",
@@ -123,6 +127,7 @@ impl SegmentKind {
         match self {
             Self::Gpt | Self::GptBackup => Role::Table,
             Self::Bootloader => Role::Boot,
+            Self::BootRecord => Role::Record,
             Self::Kernel | Self::Initrd | Self::Rootfs | Self::Pkgfs => Role::Slot,
             Self::State => Role::State,
         }
@@ -143,7 +148,8 @@ impl FromStr for SegmentKind {
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or(UnknownName {
-                known: "gpt, bootloader, kernel, initrd, rootfs, pkgfs, state, gpt-backup",
+                known: "gpt, bootloader, boot-record, kernel, initrd, rootfs, pkgfs, state, \
+                        gpt-backup",
             })
     }
 }
@@ -155,6 +161,8 @@ pub enum Role {
     Table,
     /// On first provisioning, or when asked for.
     Boot,
+    /// On first provisioning only; never verified afterwards, because the device rewrites it.
+    Record,
     /// On every update.
     Slot,
     /// When the device has none, or when asked for; never verified afterwards, because the
@@ -163,11 +171,27 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [
+        Self::Table,
+        Self::Boot,
+        Self::Record,
+        Self::Slot,
+        Self::State,
+    ];
+
+    /// Whether what is written once stays as it is until an image is written again; what does
+    /// not is not verified, and not in the installed digest.
+    pub const fn is_installed(self) -> bool {
+        !matches!(self, Self::Record | Self::State)
+    }
+
     /// The name in manifests.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Table => "table",
             Self::Boot => "boot",
+            Self::Record => "record",
             Self::Slot => "slot",
             Self::State => "state",
         }
@@ -184,11 +208,11 @@ impl FromStr for Role {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Table, Self::Boot, Self::Slot, Self::State]
+        Self::ALL
             .into_iter()
             .find(|role| role.as_str() == text)
             .ok_or(UnknownName {
-                known: "table, boot, slot, state",
+                known: "table, boot, record, slot, state",
             })
     }
 }

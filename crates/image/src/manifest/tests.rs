@@ -49,6 +49,7 @@ fn manifest() -> Manifest {
             rollback_index: 3,
             block_size: 4_096,
             table: Table::None,
+            slots: Slots::One,
         },
         segments: vec![
             segment(SegmentKind::Kernel, 0, 5_000, 2),
@@ -66,6 +67,14 @@ fn gpt() -> Manifest {
         segment(SegmentKind::Rootfs, 32_768, 100, 3),
         segment(SegmentKind::GptBackup, (1 << 20) - 16_896, 16_896, 5),
     ];
+    disk
+}
+
+fn two_slots() -> Manifest {
+    let mut disk = gpt();
+    disk.image.slots = Slots::Two;
+    let record = segment(SegmentKind::BootRecord, 18_432, 12_288, 7);
+    disk.segments.insert(1, record);
     disk
 }
 
@@ -91,6 +100,55 @@ fn bytes_are_frozen() {
     assert_eq!(changed(gpt(), |_| {}), Ok(gpt()));
 }
 
+/// The members that only a disk with two slots has; frozen like the rest.
+#[test]
+fn bytes_of_two_slots_are_frozen() {
+    let text = String::from_utf8(two_slots().encode()).unwrap();
+    let (_, text) = text.split_once("\"block_size\"").unwrap();
+    assert!(text.starts_with(":4096,\"table\":\"gpt\",\"slots\":2},\"segments\":["));
+    let (_, text) = text.split_once("},{").unwrap();
+    assert!(text.starts_with(
+        "\"name\":\"boot-record\",\"type\":\"boot-record\",\"role\":\"record\",\
+         \"offset\":18432,\"size\":12288,\"sha256\":\"0707"
+    ));
+    assert_eq!(changed(two_slots(), |_| {}), Ok(two_slots()));
+    // One slot is what a manifest without the member says, and there is no other way to say it.
+    for (slots, want) in [
+        ("1", "NotCanonical"),
+        ("0", "Malformed"),
+        ("3", "Malformed"),
+    ] {
+        let more = format!("\"table\":\"none\",\"slots\":{slots}}}");
+        let refused = Manifest::parse(FROZEN.replace("\"table\":\"none\"}", &more).as_bytes());
+        assert!(
+            format!("{refused:?}").contains(want),
+            "{slots}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn two_slots_and_a_boot_record_go_together() {
+    type Change = fn(&mut Manifest);
+    let cases: [(fn() -> Manifest, Change); 4] = [
+        (manifest, |m| m.image.slots = Slots::Two),
+        (gpt, |m| m.image.slots = Slots::Two),
+        (two_slots, |m| m.image.slots = Slots::One),
+        (two_slots, |m| m.segments[1].size = 12_287),
+    ];
+    for (number, (of, change)) in cases.into_iter().enumerate() {
+        let refused = changed(of(), change);
+        let slots = matches!(
+            refused,
+            Err(ManifestError::Bounds {
+                member: "slots",
+                ..
+            })
+        );
+        assert!(slots, "case {number}: {refused:?}");
+    }
+}
+
 #[test]
 fn the_state_does_not_change_the_installed_digest() {
     let installed = manifest().installed_digest();
@@ -100,6 +158,8 @@ fn the_state_does_not_change_the_installed_digest() {
     assert_eq!(other.installed_digest(), installed);
     other.segments[0].sha256 = digest(9);
     assert_ne!(other.installed_digest(), installed);
+    // Nor does the boot record, which a device rewrites.
+    assert_eq!(two_slots().installed_digest(), gpt().installed_digest());
 }
 
 #[test]
@@ -398,6 +458,10 @@ fn names_go_both_ways() {
         assert_eq!(kind.role().to_string().parse(), Ok(kind.role()));
     }
     assert!(SegmentKind::ALL.is_sorted());
+    for slots in [Slots::One, Slots::Two] {
+        assert_eq!(slots.to_string().parse(), Ok(slots));
+    }
+    assert!(Role::ALL.is_sorted());
     for profile in [Profile::Dev, Profile::Release] {
         assert_eq!(profile.to_string().parse(), Ok(profile));
     }

@@ -97,6 +97,7 @@ impl From<BuildError> for NxError {
             E::StateSize { .. } => {
                 Self::of(Reason::BuildFormat, &error).hint("whole MiB, such as --state-size 64MiB")
             }
+            E::SlotRoom { .. } => Self::of(Reason::BuildFormat, &error).hint("--slot-room 50"),
             E::Key(_) => Self::of(Reason::KeyRefused, &error)
                 .hint("a key of your own: `nx image keygen --out os.key --pub os.pub`"),
             E::Format(_) => Self::of(Reason::BuildFormat, &error),

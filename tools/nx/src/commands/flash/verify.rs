@@ -4,7 +4,7 @@ use clap::Args;
 use nx_flash::host::{Event, Job};
 use nx_flash::source::SignedManifest;
 use nx_flash::wire::{Verdict, VerifiedSegment};
-use nx_image::{Digest, Manifest, Role};
+use nx_image::{Digest, Manifest};
 use serde_json::{Value, json};
 
 use super::device_port::DevicePort;
@@ -179,7 +179,7 @@ fn compare(manifest: &Manifest, segments: &[VerifiedSegment]) -> Vec<Row> {
         .map(|want| {
             let got = segments.iter().find(|got| got.name == want.name);
             let found = match got {
-                _ if want.role == Role::State => Found::Kept,
+                _ if !want.role.is_installed() => Found::Kept,
                 None => Found::Missing,
                 Some(got) if got.sha256 == want.sha256 => Found::Matches,
                 Some(_) => Found::Differs,

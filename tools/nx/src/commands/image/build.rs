@@ -1,9 +1,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nx_image::build::{Build, HardLinks, Progress as Step, Report, STATE_BYTES_DEFAULT, Xattrs};
+use nx_image::build::{
+    Build, HardLinks, Progress as Step, Report, SLOT_ROOM_PERCENT_DEFAULT, STATE_BYTES_DEFAULT,
+    Xattrs,
+};
 use nx_image::limits::BLOCK_BYTES_DEFAULT;
-use nx_image::{Profile, Table};
+use nx_image::{Profile, Slots, Table};
 use serde_json::Value;
 
 use super::byte_size::ByteSize;
@@ -64,6 +67,12 @@ pub(crate) struct BuildArgs {
     /// Partition table: gpt, or none for the bare segments one after the other
     #[arg(long, value_name = "TABLE", default_value = "gpt")]
     table: Table,
+    /// Sets of slot partitions: 1, or 2 for a disk that is updated beside what runs (A/B)
+    #[arg(long, value_name = "N", default_value = "1")]
+    slots: Slots,
+    /// With --slots 2: how much more than it holds a slot partition has, in per cent [default: 50]
+    #[arg(long, value_name = "PERCENT")]
+    slot_room: Option<u32>,
     /// Length of a block, which is proven, kept and sent as one: 4KiB to 1MiB [default: 64KiB]
     #[arg(long, value_name = "SIZE")]
     block_size: Option<ByteSize>,
@@ -87,6 +96,8 @@ Examples:
   nx image build --profile release --board virt --image-version 1.4.0 --kernel vmlinuz \\
       --initrd recovery/ --rootfs rootfs.squashfs --pkgfs pkgfs.img \\
       --out OS.img --manifest OS.json --sign-cmd 'hsm sign --slot 3' --pub os.pub
+  nx image build --profile dev --slots 2 --bootloader esp.img --kernel vmlinuz \
+      --initrd initrd/ --rootfs root/ --out OS.img --manifest OS.json --sign os.key
 
 SOURCE_DATE_EPOCH, in seconds, is the time of everything made from a directory; 0 without it.";
 
@@ -132,6 +143,8 @@ impl BuildArgs {
         // One that fits no 32 bits is none that the format allows, and the builder says so.
         build.block_size = u32::try_from(block_size).unwrap_or(u32::MAX);
         build.table = self.table;
+        build.slots = self.slots;
+        build.slot_room_percent = self.slot_room()?;
         build.state_bytes = self.state_size.map_or(STATE_BYTES_DEFAULT, |size| size.0);
         build.mtime = source_date_epoch()?;
         build.bootloader.clone_from(&self.bootloader);
@@ -147,6 +160,17 @@ impl BuildArgs {
         }
         build.stop = Some(Interrupt::watch()?.flag());
         Ok(build)
+    }
+
+    fn slot_room(&self) -> Result<u32, NxError> {
+        match (self.slots, self.slot_room) {
+            (Slots::One, Some(_)) => Err(NxError::new(
+                Reason::UsageArguments,
+                "--slot-room is for --slots 2",
+            )
+            .hint("--slots 2, or no --slot-room")),
+            (_, room) => Ok(room.unwrap_or(SLOT_ROOM_PERCENT_DEFAULT)),
+        }
     }
 }
 

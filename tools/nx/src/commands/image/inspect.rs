@@ -122,6 +122,7 @@ fn rows(path: &Path, found: &Inspection) -> Vec<(&'static str, String)> {
         ("rollback", image.rollback_index.to_string()),
         ("blocks", format!("of {}", size(image.block_size.into()))),
         ("table", image.table.as_str().to_owned()),
+        ("slots", image.slots.to_string()),
     ]
 }
 

@@ -131,6 +131,7 @@ pub(super) fn manifest_facts(manifest: &Manifest) -> Value {
         "rollback_index": image.rollback_index,
         "block_size": image.block_size,
         "table": image.table.as_str(),
+        "slots": image.slots.count(),
         "segments": segments,
     })
 }

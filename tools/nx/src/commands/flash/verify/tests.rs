@@ -1,4 +1,4 @@
-use nx_image::{ImageInfo, Profile, Segment, SegmentKind, Table};
+use nx_image::{ImageInfo, Profile, Segment, SegmentKind, Slots, Table};
 
 use super::*;
 use crate::exit::Exit;
@@ -23,6 +23,7 @@ fn manifest(names: &[(SegmentKind, &[u8])]) -> Manifest {
             rollback_index: 0,
             block_size: 4_096,
             table: Table::None,
+            slots: Slots::One,
         },
         segments: names.iter().map(segment).collect(),
     }

@@ -5,7 +5,8 @@
 //! that do not read back as they were written. It knows nothing of links or of devices.
 //!
 //! Without features it is `#![no_std]` with `alloc` and holds what both ends of a link need:
-//! [`manifest`], [`boot_record`], [`digest`], [`tree`], [`key`], [`signature`], [`state`] and [`limits`].
+//! [`manifest`], [`boot_record`], [`digest`], [`tree`], [`key`], [`signature`], [`state`] and
+//! [`limits`].
 //!
 //! * `std`: files. Verification of an image on disk, inspection, key files.
 //! * `build`: the image builder.

@@ -8,7 +8,8 @@ use crate::Digest;
 /// disks hold them. Never edit them.
 const RECORD: &str = "# GRUB Environment Block\n\
     nx_v=1\nnx_gen=00000a07\nnx_slot=b\nnx_other=a\nnx_trial=00000a06\nnx_recovery=1\n\
-    nx_a_kernel=0x00006f1c\nnx_a_initrd=0x00001b80\nnx_b_kernel=0x00007000\nnx_b_initrd=0x00000000\n\
+    nx_a_kernel=0x00006f1c\nnx_a_initrd=0x00001b80\n\
+    nx_b_kernel=0x00007000\nnx_b_initrd=0x00000000\n\
     nx_a=0000000000000000000000000000000000000000000000000000000000000000\n\
     nx_b=abababababababababababababababababababababababababababababababab\n\
     nx_crc=d20dd3e3\nnx_end=00000a07\n";

@@ -96,7 +96,7 @@ Examples:
   nx image build --profile release --board virt --image-version 1.4.0 --kernel vmlinuz \\
       --initrd recovery/ --rootfs rootfs.squashfs --pkgfs pkgfs.img \\
       --out OS.img --manifest OS.json --sign-cmd 'hsm sign --slot 3' --pub os.pub
-  nx image build --profile dev --slots 2 --bootloader esp.img --kernel vmlinuz \
+  nx image build --profile dev --slots 2 --bootloader esp.img --kernel vmlinuz \\
       --initrd initrd/ --rootfs root/ --out OS.img --manifest OS.json --sign os.key
 
 SOURCE_DATE_EPOCH, in seconds, is the time of everything made from a directory; 0 without it.";

@@ -6,6 +6,7 @@ mod install;
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ impl FileStore {
     pub fn open_with(ops: Arc<dyn Ops>, config: &FileStoreConfig) -> Result<Self, StorageError> {
         let dir = &config.journal;
         // A folder that is there already may be anybody's: its mode is not ours to change.
-        ops.make_dir(dir).map_err(StorageError::io("create", dir))?;
+        make_folder(&*ops, dir)?;
         let lock = Lock::take(dir)?;
         let target = Target::look(&ops, &config.target, config.layout)?;
         let mut store = Self {
@@ -96,6 +97,10 @@ impl FileStore {
             target,
             _lock: lock,
         };
+        if store.journal.is_new() {
+            // Nothing can be remembered in a folder that a power cut takes away.
+            make_name_durable(&*store.ops, dir)?;
+        }
         store.recover()?;
         store
             .journal
@@ -244,6 +249,40 @@ impl FileStore {
 impl Store for FileStore {
     fn serve(&mut self, request: Request) -> Outcome {
         self.answer(request).unwrap_or_else(Outcome::Failed)
+    }
+}
+
+/// Makes a folder, and those that it lies in.
+fn make_folder(ops: &dyn Ops, dir: &Path) -> Result<(), StorageError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(dir);
+    if parent != dir {
+        make_folder(ops, parent)?;
+    }
+    ops.make_dir(dir).map_err(StorageError::io("create", dir))?;
+    make_name_durable(ops, dir)
+}
+
+/// Makes it durable that a folder is there. Where something is mounted on it, that is another's
+/// matter.
+fn make_name_durable(ops: &dyn Ops, dir: &Path) -> Result<(), StorageError> {
+    let parent = parent_of(dir);
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    if device(parent) != device(dir) {
+        return Ok(());
+    }
+    ops.sync_dir(parent)
+        .map_err(StorageError::io("sync", parent))
+}
+
+/// The folder that something lies in.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
     }
 }
 

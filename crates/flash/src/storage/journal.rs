@@ -135,6 +135,11 @@ impl Journal {
         })
     }
 
+    /// Whether nothing was ever remembered here.
+    pub(super) const fn is_new(&self) -> bool {
+        self.record.generation == 0
+    }
+
     pub(super) const fn record(&self) -> &Record {
         &self.record
     }

@@ -12,7 +12,8 @@ use std::path::Path;
 /// [`System`] makes the calls. A test puts itself between, to fail any of them, or to work out what
 /// a power cut may leave.
 pub trait Ops: fmt::Debug + Send + Sync {
-    /// Makes a folder for its owner only; it is no error if it is there.
+    /// Makes a folder for its owner only, in one that is there; it is no error if it is there
+    /// itself.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Opens a file for reading and writing, and makes it, for its owner only, if it is not there.
@@ -58,7 +59,10 @@ pub struct System;
 
 impl Ops for System {
     fn make_dir(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
     }
 
     fn create(&self, path: &Path, create: Create) -> io::Result<File> {

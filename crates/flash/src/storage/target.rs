@@ -216,6 +216,8 @@ impl Target {
         self.ops
             .set_len(&file, bytes)
             .map_err(StorageError::io("extend", &self.staging))?;
+        // What is made durable in it is not to be lost with its name.
+        self.sync_dir()?;
         Ok(file)
     }
 
@@ -256,6 +258,13 @@ impl Target {
                 .map_err(StorageError::io("extend", &self.path))?;
         }
         Ok(file)
+    }
+
+    /// Makes the target's name and that of the staged image durable, as they are.
+    pub(super) fn sync_dir(&self) -> Result<(), StorageError> {
+        self.ops
+            .sync_dir(&self.dir)
+            .map_err(StorageError::io("sync", &self.dir))
     }
 
     fn foreign(&self, what: &'static str) -> StorageError {

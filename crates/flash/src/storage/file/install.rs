@@ -25,7 +25,7 @@ impl FileStore {
                 self.journal.change(|record| record.phase = Phase::Quiet)
             }
             Layout::File => {
-                self.sync_dir(&self.target.dir)?;
+                self.target.sync_dir()?;
                 self.take_over()
             }
             // Still being written: only its host can finish it.
@@ -47,6 +47,11 @@ impl FileStore {
             self.ops
                 .sync_all(file)
                 .map_err(StorageError::io("sync", self.target.written()))?;
+            // From here on a staged image that is not there counts as renamed, and one in place as
+            // installed: no power cut may take its name.
+            if file.metadata().is_ok_and(|found| found.is_file()) {
+                self.target.sync_dir()?;
+            }
         }
         if self.target.layout == Layout::File {
             if let Some(file) = &staged {
@@ -59,7 +64,7 @@ impl FileStore {
             self.ops
                 .rename(from, to)
                 .map_err(StorageError::io("rename", from))?;
-            self.sync_dir(&self.target.dir)?;
+            self.target.sync_dir()?;
         }
         self.take_over()
     }

@@ -15,6 +15,7 @@ mod finish;
 mod offer;
 mod pages;
 mod request;
+mod search;
 mod session;
 mod speed;
 mod state;

@@ -15,26 +15,21 @@ use crate::limits::MESSAGES_IN_FLIGHT_MAX;
 use crate::session::Channel;
 use crate::wire::{FromDevice, Need, Object, RejectCode};
 
-/// Bytes of a rolling sum.
-const SUM_BYTES: usize = 4;
-/// Missing blocks of a page from which on the installed image is searched for them.
-const SEARCH_FROM_BLOCKS: u32 = 4;
-
 /// Where the survey of a segment is.
 #[derive(Debug)]
 pub(super) struct Survey {
-    segment: u8,
-    page: u16,
-    index: u32,
+    pub(super) segment: u8,
+    pub(super) page: u16,
+    pub(super) index: u32,
     /// What the page's `NEED` will say.
-    bits: Vec<u8>,
+    pub(super) bits: Vec<u8>,
     step: Step,
     /// Whether the installed image was searched for blocks of this segment at any offset.
-    searched: bool,
+    pub(super) searched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// The store is asked for the directory.
     Directory,
     /// The host is asked for it.
@@ -225,11 +220,7 @@ impl Transfer {
                 }
             }
             (Step::MaySearch, Outcome::Flag(true)) => self.want_sums(0, channel),
-            (Step::Searching, Outcome::Flag(true)) => {
-                // Its progress shows that it is alive.
-                self.looked_at_bytes = self.looked_at_bytes.saturating_add(1);
-                desk.ask(Request::Search, Purpose::Survey);
-            }
+            (Step::Searching, Outcome::Flag(true)) => self.search_on(desk),
             (Step::MaySearch | Step::Searching, _) => self.look_at_page_again(channel, desk),
             (Step::Gathering, Outcome::Flag(false)) => self.need_block(channel, desk),
             (Step::Adopting | Step::Gathering, _) => {
@@ -285,64 +276,10 @@ impl Transfer {
                 desk.ask(store, Purpose::Kept);
                 self.look_at_block(channel, desk);
             }
-            Object::Sums { segment, page } => {
-                if let Some(first) = self.map.in_page(segment, page, 0) {
-                    let learn = Request::Learn {
-                        offset: first.offset,
-                        block_bytes: self.map.block_bytes(),
-                        sums: bytes,
-                    };
-                    desk.ask(learn, Purpose::Kept);
-                }
-                let next = page.saturating_add(1);
-                if next < self.map.page_count(segment) {
-                    self.want_sums(next, channel);
-                } else {
-                    self.set_step(Step::Searching);
-                    desk.ask(Request::Search, Purpose::Survey);
-                }
-            }
+            Object::Sums { segment, page } => self.learn(segment, page, bytes, channel, desk),
             Object::Offer => {}
         }
         Ok(())
-    }
-
-    fn want_sums(&mut self, page: u16, channel: &mut Channel) {
-        let Some(segment) = self.survey.as_ref().map(|survey| survey.segment) else {
-            return;
-        };
-        self.set_step(Step::WantSums(page));
-        let blocks = usize::try_from(self.map.page_blocks(segment, page)).unwrap_or(0);
-        let len = blocks.saturating_mul(SUM_BYTES);
-        self.want(Object::Sums { segment, page }, len, channel);
-    }
-
-    /// Whether the blocks that are missing are worth a search for them at any offset.
-    fn is_worth_a_search(&self) -> bool {
-        let Some(survey) = &self.survey else {
-            return false;
-        };
-        let missing: u32 = survey.bits.iter().map(|bits| bits.count_ones()).sum();
-        !survey.searched
-            && self.can_adopt
-            && !self.same_as_installed
-            && missing >= SEARCH_FROM_BLOCKS
-    }
-
-    /// The search is over: what of this page is missing still?
-    fn look_at_page_again(&mut self, channel: &mut Channel, desk: &mut Desk) {
-        let Some(survey) = &mut self.survey else {
-            return;
-        };
-        survey.searched = true;
-        survey.bits.clear();
-        survey.index = 0;
-        let first = self.survey_block();
-        if first.is_some_and(|block| self.proven.contains(block.number)) {
-            self.next_block(channel, desk);
-        } else {
-            self.look_at_block(channel, desk);
-        }
     }
 
     fn is_root(&self, segment: u8, directory: &[u8]) -> bool {
@@ -351,20 +288,20 @@ impl Transfer {
             && self.root(segment) == Some(Digest::of(directory))
     }
 
-    fn set_step(&mut self, step: Step) {
+    pub(super) fn set_step(&mut self, step: Step) {
         if let Some(survey) = &mut self.survey {
             survey.step = step;
         }
     }
 
-    fn survey_block(&self) -> Option<Block> {
+    pub(super) fn survey_block(&self) -> Option<Block> {
         let survey = self.survey.as_ref()?;
         self.map.in_page(survey.segment, survey.page, survey.index)
     }
 
     /// Staged blocks need no copying, so they are looked for first; but where the image is
     /// installed already, nothing may be left to do at all.
-    fn look_at_block(&mut self, channel: &mut Channel, desk: &mut Desk) {
+    pub(super) fn look_at_block(&mut self, channel: &mut Channel, desk: &mut Desk) {
         if self.resumed && !self.same_as_installed {
             self.look_at_staged(desk);
         } else {
@@ -408,26 +345,7 @@ impl Transfer {
         );
     }
 
-    /// Looks for a block at other offsets of the installed image, before the host is asked.
-    fn gather(&mut self, channel: &mut Channel, desk: &mut Desk) {
-        let block = self.survey_block();
-        let wanted = block.and_then(|block| Some((block, self.expected(&block)?)));
-        // Where the offered image is the installed one, a block that is bad there is nowhere.
-        let Some((block, digest)) = wanted.filter(|_| !self.same_as_installed) else {
-            self.need_block(channel, desk);
-            return;
-        };
-        self.set_step(Step::Gathering);
-        let (offset, bytes) = (block.offset, block.bytes);
-        let gather = Request::Gather {
-            digest,
-            offset,
-            bytes,
-        };
-        desk.ask(gather, Purpose::Survey);
-    }
-
-    fn need_block(&mut self, channel: &mut Channel, desk: &mut Desk) {
+    pub(super) fn need_block(&mut self, channel: &mut Channel, desk: &mut Desk) {
         self.set_needed();
         self.next_block(channel, desk);
     }
@@ -447,7 +365,7 @@ impl Transfer {
     }
 
     /// Goes on to the next block that needs a question, or ends the page.
-    fn next_block(&mut self, channel: &mut Channel, desk: &mut Desk) {
+    pub(super) fn next_block(&mut self, channel: &mut Channel, desk: &mut Desk) {
         loop {
             let Some(survey) = &mut self.survey else {
                 return;

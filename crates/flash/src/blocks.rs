@@ -99,6 +99,12 @@ impl BlockMap {
         u8::try_from(self.segments.len()).unwrap_or(u8::MAX)
     }
 
+    /// Blocks of a segment.
+    pub fn blocks_of(&self, segment: u8) -> u32 {
+        let span = self.segments.get(usize::from(segment));
+        span.map_or(0, |span| span.blocks)
+    }
+
     /// The segment's role.
     pub fn role(&self, segment: u8) -> Option<Role> {
         self.segments

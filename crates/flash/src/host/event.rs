@@ -43,6 +43,8 @@ pub enum Request {
         bytes: u32,
         /// Packed like this it would arrive sooner, if that makes it shorter.
         codec: Option<Codec>,
+        /// The device asked for it before in this session, and what it got was wrong or is gone.
+        again: bool,
     },
     /// The digests of all pages of a segment, 32 bytes each.
     Directory {

@@ -1,5 +1,6 @@
 //! What a device answers to `HELLO`, and a session that it takes back.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::host::calling::Calling;
@@ -54,6 +55,7 @@ impl Host {
             welcome.window,
             welcome.codecs & self.config.codecs,
         );
+        let job = Box::new(job);
         self.state = State::Running { channel, job };
         if welcome.codecs & BAUD_BIT != 0 {
             self.speed.begin(now);

@@ -239,12 +239,14 @@ impl Running {
         } else {
             usize::MAX
         };
-        let block = self.plan.as_mut()?.begin(window, ahead)?;
+        let plan = self.plan.as_mut()?;
+        let block = plan.begin(window, ahead)?;
         Some(Request::Block {
             number: block.number,
             offset: block.offset,
             bytes: block.bytes,
             codec: self.packing.next(rate),
+            again: plan.was_asked_again(block.number),
         })
     }
 

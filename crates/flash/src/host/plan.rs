@@ -78,6 +78,8 @@ pub(super) struct Plan {
     lost: VecDeque<Slice>,
     answered: Vec<Answered>,
     planned: BlockSet,
+    /// Blocks that the device asked for more than once.
+    doubted: BlockSet,
     asked_again: u32,
     sent_blocks: u32,
     packed_blocks: u32,
@@ -91,6 +93,7 @@ impl Plan {
         Self {
             needed: BlockSet::with_room_for(blocks),
             planned: BlockSet::with_room_for(blocks),
+            doubted: BlockSet::with_room_for(blocks),
             cursor: 0,
             open: BTreeMap::new(),
             lost: VecDeque::new(),
@@ -138,6 +141,7 @@ impl Plan {
                 if self.planned.insert(block.number) {
                     news.any = true;
                 } else {
+                    self.doubted.insert(block.number);
                     self.asked_again = self.asked_again.saturating_add(1);
                 }
                 self.cursor = self.cursor.min(block.number);
@@ -154,6 +158,11 @@ impl Plan {
         self.answered.iter().all(|answered| answered.whole)
             && self.needed.is_empty()
             && self.open.values().all(Open::is_sent)
+    }
+
+    /// Whether the device asked for a block more than once.
+    pub(super) fn was_asked_again(&self, number: u32) -> bool {
+        self.doubted.contains(number)
     }
 
     pub(super) fn blocks_needed(&self) -> u32 {

@@ -1,5 +1,6 @@
 //! The host's machine: from `HELLO` to the end of the session.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::vec::Vec;
@@ -22,7 +23,7 @@ pub(super) enum State {
     /// Asking for a session.
     Calling(Calling),
     /// In one.
-    Running { channel: Channel, job: Running },
+    Running { channel: Channel, job: Box<Running> },
     /// The job is over: telling the device.
     Leaving {
         channel: Channel,

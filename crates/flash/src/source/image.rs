@@ -1,7 +1,8 @@
 //! An image's file, proven against its manifest and read block by block.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nx_image::digest::Digest;
 use nx_image::limits::PAGE_BLOCKS;
@@ -9,8 +10,9 @@ use nx_image::manifest::Manifest;
 use nx_image::tree;
 
 use super::error::{SourceError, open};
+use super::proof::block_digests;
 use crate::blocks::BlockMap;
-use crate::extents::{each_nonzero, next_data, read_at};
+use crate::extents::{each_nonzero, read_at};
 use crate::host::{Outcome, Request};
 use crate::pack::pack;
 use crate::rolling;
@@ -20,6 +22,8 @@ use crate::rolling;
 pub struct ImageSource {
     path: PathBuf,
     file: File,
+    /// What the file looked like before it was proven.
+    stamp: Stamp,
     map: BlockMap,
     /// Digests of the blocks, by number.
     blocks: Vec<Digest>,
@@ -48,6 +52,7 @@ impl ImageSource {
         let mut source = Self {
             path: path.to_owned(),
             file,
+            stamp: Stamp::of(&found),
             map: BlockMap::of(manifest),
             blocks: Vec::new(),
         };
@@ -63,8 +68,13 @@ impl ImageSource {
     /// Answers a request of the host's machine.
     pub fn serve(&self, request: &Request) -> Outcome {
         let answer = match *request {
-            Request::Block { number, codec, .. } => {
-                let block = self.block(number);
+            Request::Block {
+                number,
+                codec,
+                again,
+                ..
+            } => {
+                let block = self.block(number, again);
                 if let (Ok(block), Some(codec)) = (&block, codec)
                     && let Some(packed) = pack(codec, block)
                 {
@@ -98,7 +108,10 @@ impl ImageSource {
         }
     }
 
-    fn block(&self, number: u32) -> Result<Vec<u8>, SourceError> {
+    /// A block of the file as it was proven. To digest it once more is left to the device, which
+    /// does so anyway: only what it finds wrong is digested here, so that the fault is found where
+    /// it is.
+    fn block(&self, number: u32, is_doubted: bool) -> Result<Vec<u8>, SourceError> {
         let changed = || SourceError::Changed {
             path: self.path.clone(),
         };
@@ -106,10 +119,14 @@ impl ImageSource {
         let mut bytes = vec![0; usize::try_from(block.bytes).unwrap_or(0)];
         let had = read_at(&self.file, &mut bytes, block.offset)
             .map_err(SourceError::io("read", &self.path))?;
-        let known = usize::try_from(number)
-            .ok()
-            .and_then(|n| self.blocks.get(n));
-        if had != bytes.len() || known != Some(&Digest::of(&bytes)) {
+        // After the reading: a change before it shows.
+        let found = self.file.metadata();
+        let found = found.map_err(SourceError::io("look at", &self.path))?;
+        let is_proven = || {
+            let number = usize::try_from(number).unwrap_or(usize::MAX);
+            self.blocks.get(number) == Some(&Digest::of(&bytes))
+        };
+        if had != bytes.len() || Stamp::of(&found) != self.stamp || is_doubted && !is_proven() {
             return Err(changed());
         }
         Ok(bytes)
@@ -135,11 +152,7 @@ impl ImageSource {
     fn pages(&self, segment: u8) -> impl Iterator<Item = &[Digest]> {
         let span = self.map.in_segment(segment, 0).and_then(|first| {
             let from = usize::try_from(first.number).ok()?;
-            let pages = u32::from(self.map.page_count(segment));
-            let blocks = (0..pages)
-                .filter_map(|page| u16::try_from(page).ok())
-                .map(|page| self.map.page_blocks(segment, page))
-                .fold(0_u32, u32::saturating_add);
+            let blocks = self.map.blocks_of(segment);
             let to = from.checked_add(usize::try_from(blocks).ok()?)?;
             self.blocks.get(from..to)
         });
@@ -153,25 +166,15 @@ impl ImageSource {
         look: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), SourceError> {
         let mut end = 0;
-        let mut zeros = None;
         let count = usize::try_from(self.map.block_count()).unwrap_or(0);
         self.blocks.reserve_exact(count);
-        for (index, segment) in manifest.segments.iter().enumerate() {
+        for (segment, index) in manifest.segments.iter().zip(0..=u8::MAX) {
             self.prove_gap(end, segment.offset)?;
             end = segment.end();
+            let digests = block_digests(&self.path, &self.file, &self.map, index, look)?;
             let mut root = tree::RootBuilder::new();
-            let number = u8::try_from(index).unwrap_or(u8::MAX);
-            for block in 0..segment.block_count(manifest.image.block_size) {
-                let Some(block) = self.map.in_segment(number, block) else {
-                    break;
-                };
-                let digest = self.digest(block.offset, block.bytes, &mut zeros)?;
-                root.push(&digest);
-                self.blocks.push(digest);
-                if !look(block.offset.saturating_add(u64::from(block.bytes))) {
-                    let path = self.path.clone();
-                    return Err(SourceError::Stopped { path });
-                }
+            for digest in &digests {
+                root.push(digest);
             }
             if root.finish().0 != segment.block_root {
                 return Err(SourceError::Segment {
@@ -179,34 +182,9 @@ impl ImageSource {
                     segment: segment.name.clone(),
                 });
             }
+            self.blocks.extend(digests);
         }
         self.prove_gap(end, manifest.image.size)
-    }
-
-    /// `zeros` remembers the digest of a hole: all of one length have one.
-    fn digest(
-        &self,
-        offset: u64,
-        len: u32,
-        zeros: &mut Option<(u32, Digest)>,
-    ) -> Result<Digest, SourceError> {
-        let end = offset.saturating_add(u64::from(len));
-        let hole = next_data(&self.file, offset) >= end;
-        if let Some((_, digest)) = zeros.filter(|(known, _)| hole && *known == len) {
-            return Ok(digest);
-        }
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        let had =
-            read_at(&self.file, &mut bytes, offset).map_err(SourceError::io("read", &self.path))?;
-        if had != bytes.len() {
-            let path = self.path.clone();
-            return Err(SourceError::Changed { path });
-        }
-        let digest = Digest::of(&bytes);
-        if hole {
-            *zeros = Some((len, digest));
-        }
-        Ok(digest)
     }
 
     fn prove_gap(&self, from: u64, to: u64) -> Result<(), SourceError> {
@@ -228,6 +206,22 @@ impl ImageSource {
                 offset,
             }),
             None => Ok(()),
+        }
+    }
+}
+
+/// What tells that a file was written to, but for what happens within one tick of its clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            len: found.len(),
+            modified: found.modified().ok(),
         }
     }
 }

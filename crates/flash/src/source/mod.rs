@@ -1,11 +1,13 @@
 //! The host's side of an image: its files, opened once and proven before anything is sent.
 //!
-//! Nothing is believed twice. The file is read in full against the block roots of the manifest
-//! when it is opened, and each block is digested again when it is sent, so that a file that
-//! changes meanwhile ends the job instead of reaching the device.
+//! The file is read in full against the block roots of the manifest when it is opened, on all
+//! processors. A file that is written to meanwhile ends the job: its time tells, or else the
+//! device, which digests every block and asks again for one that is wrong; that one is digested
+//! here too.
 
 mod error;
 mod image;
+mod proof;
 mod signed;
 
 pub use error::SourceError;

@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nx_image::limits::BLOCK_BYTES_MIN;
 use nx_image::manifest::SegmentKind;
@@ -60,6 +61,7 @@ fn block(number: u32) -> Request {
         offset: 0,
         bytes: 0,
         codec: None,
+        again: false,
     }
 }
 
@@ -122,20 +124,81 @@ fn another_length_is_another_image() {
     }
 }
 
+/// Writes to the image's file, and has that show in its time or not.
+fn change(made: &Made, bytes: &[u8], shows: bool) {
+    let before = fs::metadata(&made.path).unwrap().modified().unwrap();
+    fs::write(&made.path, bytes).unwrap();
+    let later = Duration::from_millis(u64::from(shows));
+    let file = File::options().write(true).open(&made.path).unwrap();
+    file.set_modified(before.checked_add(later).unwrap())
+        .unwrap();
+}
+
+fn asked_again(number: u32) -> Request {
+    let mut request = block(number);
+    if let Request::Block { again, .. } = &mut request {
+        *again = true;
+    }
+    request
+}
+
+fn changed(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(why) if why.contains("changed while"))
+}
+
 #[test]
-fn a_file_that_changes_meanwhile_ends_the_job() {
+fn a_file_that_is_written_to_meanwhile_ends_the_job() {
+    let made = made();
+    let source = made.open().unwrap();
+    assert!(matches!(source.serve(&block(0)), Outcome::Bytes(_)));
+    change(&made, &made.bytes, true);
+    assert!(changed(&source.serve(&block(0))));
+    let source = made.open().unwrap();
+    change(&made, &made.bytes[..BLOCK], false);
+    assert!(changed(&source.serve(&block(0))), "shorter");
+}
+
+#[test]
+fn a_change_that_no_time_tells_of_is_found_when_the_device_finds_it() {
     let made = made();
     let source = made.open().unwrap();
     let mut bytes = made.bytes.clone();
     bytes[BLOCK] ^= 1;
-    fs::write(&made.path, bytes).unwrap();
-    assert!(matches!(source.serve(&block(0)), Outcome::Bytes(_)));
-    let Outcome::Failed(why) = source.serve(&block(1)) else {
-        panic!("sent what was never proven")
-    };
-    assert!(why.contains("changed while"), "{why}");
-    fs::write(&made.path, b"").unwrap();
-    assert!(matches!(source.serve(&block(0)), Outcome::Failed(_)));
+    change(&made, &bytes, false);
+    assert!(matches!(source.serve(&block(1)), Outcome::Bytes(_)));
+    assert!(changed(&source.serve(&asked_again(1))));
+    assert!(matches!(source.serve(&asked_again(0)), Outcome::Bytes(_)));
+}
+
+#[test]
+fn what_several_threads_read_is_the_same_image() {
+    let block = 65_536;
+    let contents = vec![(SegmentKind::Rootfs, random_bytes(block * 200 + 5, 3))];
+    let image = TestImage::from_segments(contents, block as u32);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("os.img");
+    fs::write(&path, &image.bytes).unwrap();
+    let mut furthest = 0;
+    let source = ImageSource::open(&path, &image.manifest, &mut |at| {
+        furthest = furthest.max(at);
+        true
+    });
+    let page = source.unwrap().serve(&Request::Page {
+        segment: 0,
+        page: 0,
+    });
+    assert_eq!(page, Outcome::Bytes(image.page(0, 0)));
+    assert!((1..=image.bytes.len() as u64).contains(&furthest));
+    let stopped = ImageSource::open(&path, &image.manifest, &mut |_| false);
+    assert!(matches!(stopped, Err(SourceError::Stopped { .. })));
+    let mut bytes = image.bytes.clone();
+    for at in [0, block * 77, block * 200 + 4] {
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let error = ImageSource::open(&path, &image.manifest, &mut |_| true);
+        assert!(matches!(error, Err(SourceError::Segment { .. })), "{at}");
+        bytes[at] ^= 1;
+    }
 }
 
 #[test]
@@ -148,6 +211,7 @@ fn a_block_is_packed_where_that_is_asked_for_and_makes_it_shorter() {
             offset: 0,
             bytes: 0,
             codec: Some(Codec::Deflate),
+            again: false,
         })
     };
     let Outcome::Packed(Codec::Deflate, bytes) = packed(4) else {

@@ -71,6 +71,7 @@ impl SharedImage {
             number,
             bytes,
             codec,
+            again,
             ..
         } = *request
         else {
@@ -86,7 +87,8 @@ impl SharedImage {
             self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
             self.source.serve(request)
         };
-        if self.kept_max == 0 {
+        // What a device doubts is not taken from memory.
+        if self.kept_max == 0 || again {
             return read();
         }
         let outcome = self.place_of((number, codec));
@@ -146,8 +148,9 @@ impl SharedImage {
     reason = "the tests' own small numbers"
 )]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
     use std::path::Path;
+    use std::time::{Duration, SystemTime};
 
     use nx_flash::source::SignedManifest;
     use nx_image::Profile;
@@ -180,6 +183,7 @@ mod tests {
                 offset,
                 bytes,
                 codec: None,
+                again: false,
             };
             (bytes == BLOCK_BYTES).then_some(request)
         });
@@ -251,9 +255,15 @@ mod tests {
             panic!("no block")
         };
         bad[usize::try_from(offset).unwrap()] ^= 1;
-        fs::write(&path, bad).unwrap();
+        let proven_at = fs::metadata(&path).unwrap().modified().unwrap();
+        let write = |bytes: &[u8], at: SystemTime| {
+            fs::write(&path, bytes).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(at).unwrap();
+        };
+        write(&bad, proven_at + Duration::from_millis(1));
         assert!(matches!(image.serve(&requests[3]), Outcome::Failed(_)));
-        fs::write(&path, good).unwrap();
+        write(&good, proven_at);
         assert!(matches!(image.serve(&requests[3]), Outcome::Bytes(_)));
     }
 }

@@ -21,9 +21,13 @@ pub(crate) const SOCKET_CAPS: Caps = Caps::new()
 /// Connections that wait while nobody looks. Each is answered or turned away in turn.
 pub(crate) const BACKLOG: i32 = 8;
 
+/// How often a listener looks who else has come while its peer keeps it busy: each look takes two
+/// calls of the system, and an exchange of a busy peer needs no more itself.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// A listening socket that serves one peer at a time.
 ///
-/// Whoever comes while a peer is served is turned away at once: kept waiting, a client that has
+/// Whoever comes while a peer is served is turned away soon: kept waiting, a client that has
 /// long left would be taken for the next peer and its bytes for a session. Whoever comes after the
 /// peer has left is the next peer, once the leaving has been reported as `Closed`.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(crate) struct Listener {
     socket: OwnedFd,
     prepare: fn(&OwnedFd) -> Result<(), Errno>,
     peer: Option<Stream>,
+    /// When to look at the door again, however busy the peer is.
+    look_at: Deadline,
 }
 
 impl Listener {
@@ -46,6 +52,7 @@ impl Listener {
             socket,
             prepare,
             peer: None,
+            look_at: Deadline::after(Duration::ZERO),
         }
     }
 
@@ -108,9 +115,12 @@ impl Transport for Listener {
                         return Err(error);
                     }
                 };
-                // One who comes when the peer has hung up is the next peer.
-                if !peer.is_hung_up() {
-                    self.turn_others_away()?;
+                if moved.is_nothing() || self.look_at.is_over() {
+                    // One who comes when the peer has hung up is the next peer.
+                    if !peer.is_hung_up() {
+                        self.turn_others_away()?;
+                    }
+                    self.look_at = Deadline::after(LOOK_EVERY);
                 }
                 if !moved.is_nothing() || deadline.is_over() {
                     return Ok(moved);

@@ -242,6 +242,26 @@ fn a_second_client_is_turned_away_and_its_bytes_never_arrive() {
 }
 
 #[test]
+fn a_second_client_is_turned_away_however_busy_the_first_keeps_the_link() {
+    let directory = tempfile::tempdir().unwrap();
+    let (listen, connect, _) = socket_port(&directory);
+    let mut device = open(&listen);
+    let mut first = open(&connect);
+    first.exchange(b"a", &mut [], LONG).unwrap();
+    assert_eq!(receive(&mut *device, 1), b"a");
+    let mut second = open(&connect);
+    let start = Instant::now();
+    loop {
+        first.exchange(b"b", &mut [], LONG).unwrap();
+        assert_eq!(receive(&mut *device, 1), b"b");
+        match second.exchange(&[], &mut [0; 1], Duration::ZERO) {
+            Ok(_) => assert!(start.elapsed() < LONG, "nobody looks at the door"),
+            Err(error) => break assert!(error.is_closed(), "{error}"),
+        }
+    }
+}
+
+#[test]
 fn a_client_that_came_and_went_while_another_was_served_leaves_no_trace() {
     let directory = tempfile::tempdir().unwrap();
     let (listen, connect, _) = socket_port(&directory);

@@ -55,6 +55,13 @@ impl Desk {
         self.pending.remove(&id)
     }
 
+    /// Whether what the store holds is asked, and not known yet.
+    pub(super) fn awaits_status(&self) -> bool {
+        self.pending
+            .values()
+            .any(|purpose| *purpose == Purpose::Status)
+    }
+
     /// The answers of a transfer are of no interest any more; what was not asked yet never is.
     pub(super) fn forget(&mut self) {
         self.pending.retain(|_, purpose| {

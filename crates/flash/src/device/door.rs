@@ -115,7 +115,9 @@ impl Device {
     /// What belongs to no session: welcomes and refusals.
     pub(super) fn transmit_aside(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<usize> {
         let mut payload = Vec::new();
-        let kind = match self.session.as_mut().filter(|_| self.welcome_due) {
+        // An offer is judged by what the store holds: no host is let in before that is known.
+        let welcomes = self.welcome_due && !self.desk.awaits_status();
+        let kind = match self.session.as_mut().filter(|_| welcomes) {
             Some(session) => {
                 session.welcome.emit(&mut payload);
                 session.welcomed = Some(match session.welcomed {

@@ -137,6 +137,11 @@ impl Device {
             Handled::Done | Handled::Foreign => Ok(()),
         };
         self.settle(result, now);
+        self.take_messages(now);
+        self.pump();
+    }
+
+    fn take_messages(&mut self, now: Instant) {
         while let Some(body) = self.next_message() {
             let result = match FromHost::parse(&body) {
                 Ok(message) => self.message(message, now),
@@ -144,11 +149,14 @@ impl Device {
             };
             self.settle(result, now);
         }
-        self.pump();
     }
 
-    /// The next message, if the host has taken the answers to those before.
+    /// The next message, if the host has taken the answers to those before, and what the store
+    /// holds is known.
     fn next_message(&mut self) -> Option<Vec<u8>> {
+        if self.desk.awaits_status() {
+            return None;
+        }
         let channel = &mut self.session.as_mut()?.channel;
         if channel.queued() >= ANSWERS_QUEUED_MAX {
             return None;
@@ -279,6 +287,9 @@ impl Machine for Device {
         };
         let result = self.answered(purpose, outcome, now);
         self.settle(result, now);
+        if purpose == Purpose::Status {
+            self.take_messages(now);
+        }
         self.pump();
     }
 

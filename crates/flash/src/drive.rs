@@ -11,10 +11,17 @@ use crate::time::Instant;
 /// Bytes that may wait for the link before the machine is asked for another frame. Small,
 /// so that a repeated frame does not queue behind many new ones.
 const QUEUE_BYTES: usize = 2_048;
-/// Bytes taken from the link at once.
-const INPUT_BYTES: usize = 8 * 1_024;
+/// Bytes taken from the link at once: two of the largest slices, so that a fast link costs few
+/// calls of the system.
+const INPUT_BYTES: usize = 64 * 1_024;
+/// Bytes that a machine takes before it may answer: few enough that an acknowledgement can name
+/// all the runs of small frames in them.
+const PIECE_BYTES: usize = 8 * 1_024;
 /// Time given to requests before the link is looked at again.
 const SERVE_FOR: Duration = Duration::from_millis(50);
+/// Longest wait for an answer of the shell before the link is looked at again, which cannot be
+/// waited for meanwhile.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(1);
 /// Longest wait, so that a stop asked for by a signal is seen.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Shortest wait for a link that takes nothing: what is due could not go out anyway.
@@ -28,6 +35,22 @@ const DRAIN_FOR: Duration = Duration::from_secs(1);
 pub trait Shell<M: Machine> {
     /// Answers a request.
     fn serve(&mut self, request: M::Request) -> M::Outcome;
+    /// Takes a request, and answers it at once, or not yet: then [`answer`](Self::answer) gives
+    /// the answer. A shell that always answers at once has [`serve`](Self::serve) do so.
+    fn take(&mut self, id: RequestId, request: M::Request) -> Option<M::Outcome> {
+        let _ = id;
+        Some(self.serve(request))
+    }
+    /// The next answer to a request that was taken and not answered at once, waited for at most so
+    /// long.
+    fn answer(&mut self, patience: Duration) -> Option<(RequestId, M::Outcome)> {
+        let _ = patience;
+        None
+    }
+    /// Whether a request is taken and not answered yet. Only on a link in real time.
+    fn owes_answers(&self) -> bool {
+        false
+    }
     /// Takes note of an event.
     fn event(&mut self, event: M::Event, machine: &M);
     /// Called once a round: the place to stop the machine, or to show progress.
@@ -51,7 +74,11 @@ pub trait Tape<M: Machine>: std::fmt::Debug {
     fn timeout(&mut self) {}
     /// `handle_closed`.
     fn closed(&mut self) {}
-    /// `poll_request` and `handle_done`.
+    /// `poll_request` gave a request that is not answered yet.
+    fn asked(&mut self, id: RequestId) {
+        let _ = id;
+    }
+    /// `handle_done`, and before it, but for what was [asked](Self::asked), `poll_request`.
     fn done(&mut self, id: RequestId, outcome: &M::Outcome) {
         let _ = (id, outcome);
     }
@@ -134,20 +161,29 @@ impl Driver {
         tape.round(now);
         shell.tick(machine, now);
         let more_requests = loop {
-            let Some((id, request)) = machine.poll_request() else {
-                break false;
-            };
-            let outcome = match M::speed_change(&request) {
-                Some(change) => {
-                    let held = self.change_speed(link, &change);
-                    now = Instant::from(clock.now());
-                    tape.round(now);
-                    M::speed_changed(held)
+            if let Some((id, outcome)) = shell.answer(Duration::ZERO) {
+                tape.done(id, &outcome);
+                machine.handle_done(id, outcome, now);
+            } else if let Some((id, request)) = machine.poll_request() {
+                let outcome = match M::speed_change(&request) {
+                    Some(change) => {
+                        let held = self.change_speed(link, &change);
+                        now = Instant::from(clock.now());
+                        tape.round(now);
+                        Some(M::speed_changed(held))
+                    }
+                    None => shell.take(id, request),
+                };
+                match outcome {
+                    Some(outcome) => {
+                        tape.done(id, &outcome);
+                        machine.handle_done(id, outcome, now);
+                    }
+                    None => tape.asked(id),
                 }
-                None => shell.serve(request),
-            };
-            tape.done(id, &outcome);
-            machine.handle_done(id, outcome, now);
+            } else {
+                break false;
+            }
             if Instant::from(clock.now()).since(now) >= SERVE_FOR {
                 break true;
             }
@@ -167,6 +203,11 @@ impl Driver {
             (false, Some(left)) => left.min(PATIENCE),
             (false, None) => self.patience(machine.poll_timeout(), clock.now().into()),
         };
+        let owes = shell.owes_answers();
+        let (patience, answer_patience) = match owes {
+            true => (Duration::ZERO, patience.min(ANSWER_PATIENCE)),
+            false => (patience, Duration::ZERO),
+        };
         let pending = self.out.get(self.sent..).unwrap_or_default();
         let moved = match link.exchange(pending, &mut self.inp, patience) {
             Ok(moved) => moved,
@@ -185,13 +226,27 @@ impl Driver {
             Err(error) => return Err(error),
         };
         self.sent = self.sent.saturating_add(moved.sent);
+        let answer = if owes && moved.is_nothing() {
+            shell.answer(answer_patience)
+        } else {
+            None
+        };
         let now = Instant::from(clock.now());
         tape.round(now);
-        if moved.received > 0 {
-            let bytes = self.inp.get(..moved.received).unwrap_or_default();
+        if let Some((id, outcome)) = answer {
+            tape.done(id, &outcome);
+            machine.handle_done(id, outcome, now);
+        }
+        let inp = std::mem::take(&mut self.inp);
+        let arrived = inp.get(..moved.received).unwrap_or_default();
+        for (number, bytes) in arrived.chunks(PIECE_BYTES).enumerate() {
+            if number > 0 {
+                self.fill(machine, now, tape);
+            }
             tape.input(bytes);
             machine.handle_input(bytes, now);
         }
+        self.inp = inp;
         // Not only when nothing came: a chatty peer must not hold off our timers.
         if machine.poll_timeout().is_some_and(|at| at <= now) {
             tape.timeout();

@@ -28,6 +28,7 @@ pub struct Rig {
     device: Option<DeviceConfig>,
     stop_after_blocks: Option<u32>,
     boot: u32,
+    is_late: bool,
 }
 
 /// How a job ended.
@@ -84,6 +85,7 @@ impl Rig {
             device: None,
             stop_after_blocks: None,
             boot: 1,
+            is_late: false,
         }
     }
 
@@ -120,6 +122,12 @@ impl Rig {
     /// As this boot of the device.
     pub const fn boot(mut self, boot: u32) -> Self {
         self.boot = boot;
+        self
+    }
+
+    /// To a device whose store answers late.
+    pub const fn late_store(mut self) -> Self {
+        self.is_late = true;
         self
     }
 
@@ -172,7 +180,8 @@ impl Rig {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let mut far = ends.device;
-        let serving = thread::spawn(move || serve(&mut *far, config, store, tape, &stopped));
+        let device = DeviceShell::new(store).late(self.is_late);
+        let serving = thread::spawn(move || serve(&mut *far, config, device, tape, &stopped));
         let mut near = ends.host;
         let clock = near.clock();
         let mut shell = HostShell::new(image);
@@ -213,12 +222,11 @@ pub fn run_for(
 fn serve(
     link: &mut dyn Transport,
     config: DeviceConfig,
-    store: impl Store,
+    mut shell: DeviceShell<impl Store>,
     mut tape: Box<dyn Tape<Device> + Send>,
     stop: &AtomicBool,
 ) -> Vec<device::Event> {
     let mut machine = Device::new(config);
-    let mut shell = DeviceShell::new(store);
     let mut driver = Driver::new();
     while !stop.load(Ordering::Relaxed) {
         match driver.round(link, &mut machine, &mut shell, &mut *tape) {

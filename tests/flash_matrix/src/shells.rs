@@ -1,8 +1,12 @@
 //! What surrounds the machines in a test.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use nx_flash::device::{self, Device};
 use nx_flash::drive::Shell;
 use nx_flash::host::{self, Host};
+use nx_flash::machine::RequestId;
 use nx_flash::pack::pack;
 use nx_flash::rolling::sum;
 use nx_flash::storage::Store;
@@ -76,23 +80,58 @@ impl Shell<Host> for HostShell<'_> {
 #[derive(Debug)]
 pub struct DeviceShell<S> {
     store: S,
+    /// Answers come late.
+    is_late: bool,
+    /// What is not answered yet.
+    owed: VecDeque<(RequestId, device::Request)>,
     /// Every event, in order.
     pub events: Vec<device::Event>,
 }
+
+/// Requests that a store that is late lets gather.
+const LATE_BY: usize = 5;
 
 impl<S: Store> DeviceShell<S> {
     /// On this store.
     pub const fn new(store: S) -> Self {
         Self {
             store,
+            is_late: false,
+            owed: VecDeque::new(),
             events: Vec::new(),
         }
+    }
+
+    /// The answers come when the device has nothing else to do, or many are due.
+    pub const fn late(mut self, is_late: bool) -> Self {
+        self.is_late = is_late;
+        self
     }
 }
 
 impl<S: Store> Shell<Device> for DeviceShell<S> {
     fn serve(&mut self, request: device::Request) -> device::Outcome {
         self.store.serve(request)
+    }
+
+    fn take(&mut self, id: RequestId, request: device::Request) -> Option<device::Outcome> {
+        if !self.is_late {
+            return Some(self.serve(request));
+        }
+        self.owed.push_back((id, request));
+        None
+    }
+
+    fn answer(&mut self, patience: Duration) -> Option<(RequestId, device::Outcome)> {
+        if patience.is_zero() && self.owed.len() < LATE_BY {
+            return None;
+        }
+        let (id, request) = self.owed.pop_front()?;
+        Some((id, self.serve(request)))
+    }
+
+    fn owes_answers(&self) -> bool {
+        !self.owed.is_empty()
     }
 
     fn event(&mut self, event: device::Event, _machine: &Device) {

@@ -95,6 +95,21 @@ fn a_session_of_ten_thousand_frames_replays_to_the_same_events_a_hundred_times()
 }
 
 #[test]
+fn answers_that_came_late_come_as_late_in_the_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = TestImage::of(400_000, 13);
+    let rig = Rig::over(Link::Loopback)
+        .with("drop_every=11&ber=1e-6&seed=9")
+        .chunk_bytes(1_024)
+        .late_store();
+    let [host, device] = captured(dir.path(), &image, &rig);
+    assert_eq!(replay_host(&host).0.divergence, None);
+    let found = replay_device(&device);
+    assert_eq!(found.divergence, None);
+    assert!(found.frames_sent > 20, "{}", found.frames_sent);
+}
+
+#[test]
 fn a_changed_byte_is_the_first_divergence_by_frame() {
     let dir = tempfile::tempdir().unwrap();
     let image = TestImage::of(60_000, 12);

@@ -53,7 +53,10 @@ pub enum Record {
     Timeout,
     /// `handle_closed`
     Closed,
-    /// `poll_request` gave this id, and `handle_done` its recorded answer.
+    /// `poll_request` gave this id, and the answer came later.
+    Asked(u64),
+    /// `handle_done` of this id with its recorded answer; before it, but for what was asked
+    /// before, `poll_request` gave it.
     Done {
         /// The request's id.
         id: u64,
@@ -107,6 +110,7 @@ impl Record {
             7 => Self::Arrived(fields.u32()?),
             8 => Self::Stop,
             9 => Self::Idle,
+            10 => Self::Asked(fields.u64()?),
             _ => return Err(DecodeError::Value),
         })
     }
@@ -138,6 +142,7 @@ impl Record {
             Self::Arrived(crc) => fields.u8(7).u32(*crc),
             Self::Stop => fields.u8(8),
             Self::Idle => fields.u8(9),
+            Self::Asked(id) => fields.u8(10).u64(*id),
         };
         out
     }

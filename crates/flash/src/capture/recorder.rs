@@ -266,6 +266,11 @@ where
         self.rest_of_inbound();
     }
 
+    fn asked(&mut self, id: RequestId) {
+        self.begin();
+        self.append(&Record::Asked(id.0));
+    }
+
     fn done(&mut self, id: RequestId, outcome: &M::Outcome) {
         self.begin();
         let mut bytes = Vec::new();

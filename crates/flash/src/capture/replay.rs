@@ -1,11 +1,12 @@
 //! Runs a machine again from its capture, and finds where it does otherwise.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::record::{CaptureError, Record, Recorded, Side};
 use super::tracks::{Inbound, Script, Step, describe};
-use crate::machine::Machine;
+use crate::machine::{Machine, RequestId};
 use crate::time::Instant;
 use crate::wire::Reader;
 
@@ -166,6 +167,7 @@ impl Replay {
             divergence: None,
         };
         let mut now = Instant::ZERO;
+        let mut owed = BTreeSet::new();
         while let Some(step) = self.script.next()? {
             found.micros = now.as_micros();
             let outcome = match step {
@@ -192,8 +194,13 @@ impl Replay {
                         machine.handle_closed(now);
                         Ok(())
                     }
+                    Record::Asked(id) => {
+                        owed.insert(id);
+                        asked(machine, id).map_err(|what| (packet, what))
+                    }
                     Record::Done { id, outcome } => {
-                        done(machine, now, id, &outcome).map_err(|what| (packet, what))
+                        let was_asked = owed.remove(&id);
+                        done(machine, now, id, was_asked, &outcome).map_err(|what| (packet, what))
                     }
                     Record::Event(text) => {
                         found.events = found.events.saturating_add(1);
@@ -258,10 +265,7 @@ fn idle<M: Machine>(machine: &mut M, now: Instant) -> Result<(), String> {
     }
 }
 
-fn done<M: Machine>(machine: &mut M, now: Instant, id: u64, outcome: &[u8]) -> Result<(), String>
-where
-    M::Outcome: Recorded,
-{
+fn asked<M: Machine>(machine: &mut M, id: u64) -> Result<(), String> {
     let Some((asked, request)) = machine.poll_request() else {
         return Err(format!("request {id} was recorded, now there is none"));
     };
@@ -271,9 +275,25 @@ where
             asked.0
         ));
     }
+    Ok(())
+}
+
+fn done<M: Machine>(
+    machine: &mut M,
+    now: Instant,
+    id: u64,
+    was_asked: bool,
+    outcome: &[u8],
+) -> Result<(), String>
+where
+    M::Outcome: Recorded,
+{
+    if !was_asked {
+        asked(machine, id)?;
+    }
     let outcome = M::Outcome::restore(&mut Reader::new(outcome))
         .map_err(|error| format!("the answer to request {id} is damaged: {error}"))?;
-    machine.handle_done(asked, outcome, now);
+    machine.handle_done(RequestId(id), outcome, now);
     Ok(())
 }
 

@@ -266,6 +266,12 @@ impl Recorded for device::Outcome {
             Self::Speed { held } => {
                 fields.u8(8).u8(u8::from(*held));
             }
+            Self::Digests(found) => {
+                fields.u8(9);
+                for digest in found {
+                    fields.digest(digest);
+                }
+            }
             Self::Failed(error) => {
                 let (kind, text) = match error {
                     StoreError::Full(text) => (0, text),
@@ -296,6 +302,13 @@ impl Recorded for device::Outcome {
             8 => Self::Speed {
                 held: fields.u8()? == 1,
             },
+            9 => {
+                let mut found = Vec::new();
+                while !fields.is_empty() {
+                    found.push(fields.digest()?);
+                }
+                Self::Digests(found)
+            }
             6 => {
                 let kind = fields.u8()?;
                 let text = string(fields)?;

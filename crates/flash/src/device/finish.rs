@@ -10,15 +10,13 @@ use crate::blocks::Block;
 use crate::device::desk::{Desk, Purpose};
 use crate::device::event::Event;
 use crate::device::offer::Refused;
-use crate::device::request::{Area, Outcome, Request};
+use crate::device::read_back::REPAIR_BLOCKS_MAX;
+use crate::device::request::{Outcome, Request};
 use crate::device::transfer::{Transfer, say};
 use crate::limits::REPAIR_ROUNDS_MAX;
 use crate::session::Channel;
 use crate::time::Instant;
 use crate::wire::{Busy, BusyPhase, FromDevice, RejectCode};
-
-/// Blocks asked for again in one go, so that the answers stay few.
-const REPAIR_BLOCKS_MAX: usize = 8 * 1_024;
 
 /// Bytes of a gap or of the device's state that one request covers, so that the device can
 /// tell how far it is.
@@ -27,18 +25,18 @@ const PIECE_BYTES: u64 = 4 * 1_048_576;
 /// Where the end of a transfer is.
 #[derive(Debug)]
 pub(super) struct Finish {
-    step: Step,
-    cursor: u32,
-    done: u64,
+    pub(super) step: Step,
+    pub(super) cursor: u32,
+    pub(super) done: u64,
     total: u64,
     /// Blocks that were not what they should be.
-    bad: Vec<Block>,
+    pub(super) bad: Vec<Block>,
     /// Ranges that the step has yet to go through.
     left: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// Every block is in the installed image: are the gaps zero there?
     Same,
     /// They are: whatever is staged is of no use.
@@ -49,8 +47,8 @@ enum Step {
     Sync,
     /// The store is asked for a page of digests.
     Page,
-    /// A block is being digested from the medium.
-    Block,
+    /// So many blocks are being digested from the medium.
+    Blocks(u32),
     /// Bytes between the segments.
     Gap,
     /// The device's own state.
@@ -241,21 +239,8 @@ impl Transfer {
                 }
                 self.read_back(desk);
             }
-            (Step::Block, Outcome::Digest(got)) => {
-                if let Some(block) = self.map.by_number(finish.cursor) {
-                    finish.done = finish.done.saturating_add(u64::from(block.bytes));
-                    if got.is_none() || self.expected(&block) != got {
-                        self.lose(&block);
-                        // Any more are found missing by the next `DONE`.
-                        let room = |finish: &&mut Finish| finish.bad.len() < REPAIR_BLOCKS_MAX;
-                        if let Some(finish) = self.finish.as_mut().filter(room) {
-                            finish.bad.push(block);
-                        }
-                    }
-                }
-                if let Some(finish) = &mut self.finish {
-                    finish.cursor = finish.cursor.saturating_add(1);
-                }
+            (Step::Blocks(count), Outcome::Digests(got)) => {
+                self.were_read(count, &got);
                 self.read_back(desk);
             }
             (Step::Gap, _) => self.next_gap(desk),
@@ -264,7 +249,7 @@ impl Transfer {
                 self.finish = None;
                 return Ok(Finished::Installed);
             }
-            (Step::Block, _) => {}
+            (Step::Blocks(_), _) => {}
         }
         if self
             .finish
@@ -274,39 +259,6 @@ impl Transfer {
             self.mend_or_go_on(channel, desk)?;
         }
         Ok(Finished::NotYet)
-    }
-
-    fn is_read(&self, finish: &Finish) -> bool {
-        finish.step == Step::Block && self.next_to_read(finish.cursor).is_none()
-    }
-
-    fn next_to_read(&self, from: u32) -> Option<Block> {
-        let numbers = from..self.map.block_count();
-        let mut blocks = numbers.filter_map(|number| self.map.by_number(number));
-        blocks.find(|block| !self.kept.contains(&block.segment))
-    }
-
-    fn read_back(&mut self, desk: &mut Desk) {
-        let from = self.finish.as_ref().map_or(0, |finish| finish.cursor);
-        let next = self.next_to_read(from);
-        let Some(finish) = &mut self.finish else {
-            return;
-        };
-        finish.step = Step::Block;
-        let Some(block) = next else { return };
-        finish.cursor = block.number;
-        if self.digests.has(block.segment, block.page()) {
-            let (offset, bytes) = (block.offset, block.bytes);
-            let request = Request::Digest {
-                area: Area::Staged,
-                offset,
-                bytes,
-            };
-            desk.ask(request, Purpose::Finish);
-        } else {
-            finish.step = Step::Page;
-            self.load_page(&block, Purpose::Finish, desk);
-        }
     }
 
     /// Every block is read: asks for those that differ, or goes on with the gaps.

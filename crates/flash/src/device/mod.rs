@@ -14,6 +14,7 @@ mod event;
 mod finish;
 mod offer;
 mod pages;
+mod read_back;
 mod request;
 mod search;
 mod session;

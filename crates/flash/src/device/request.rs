@@ -73,6 +73,15 @@ pub enum Request {
         /// So many.
         bytes: u32,
     },
+    /// Digest the blocks in this range of the staged image as the medium holds them.
+    ReadBack {
+        /// From here.
+        offset: u64,
+        /// So many, which is many blocks.
+        bytes: u32,
+        /// Size of each block; the last may be shorter.
+        block_bytes: u32,
+    },
     /// Copy these bytes from the installed image to the staged one.
     Adopt {
         /// From and to here.
@@ -195,6 +204,8 @@ pub enum Outcome {
     Bytes(Option<Vec<u8>>),
     /// To `Digest`; nothing when the medium does not hold so many bytes.
     Digest(Option<Digest>),
+    /// To `ReadBack`: of each block in turn, fewer when the medium does not hold so many bytes.
+    Digests(Vec<Digest>),
     /// To `IsZero`, `MaySearch`, `Search`, and to `Gather`: whether it was found.
     Flag(bool),
     /// To `Speed`.

@@ -3,6 +3,7 @@
 mod begin;
 mod contents;
 mod install;
+mod read_back;
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -187,6 +188,11 @@ impl FileStore {
                 offset,
                 bytes,
             } => Outcome::Digest(self.digest(area, offset, bytes)?),
+            Request::ReadBack {
+                offset,
+                bytes,
+                block_bytes,
+            } => Outcome::Digests(self.read_back(offset, bytes, block_bytes)?),
             Request::Adopt { offset, bytes } => {
                 self.copy(offset, u64::from(bytes))?;
                 Outcome::Done

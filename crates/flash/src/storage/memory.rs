@@ -177,6 +177,16 @@ impl Store for MemoryStore {
                 offset,
                 bytes,
             } => Outcome::Digest(held.bytes(area, offset, u64::from(bytes)).map(Digest::of)),
+            Request::ReadBack {
+                offset,
+                bytes,
+                block_bytes,
+            } => {
+                let staged = held.bytes(Area::Staged, offset, u64::from(bytes));
+                let block = usize::try_from(block_bytes).unwrap_or(1).max(1);
+                let blocks = staged.unwrap_or_default().chunks(block);
+                Outcome::Digests(blocks.map(Digest::of).collect())
+            }
             Request::Adopt { offset, bytes } => {
                 held.copy(offset, u64::from(bytes));
                 Outcome::Done

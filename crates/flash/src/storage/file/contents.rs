@@ -37,7 +37,7 @@ impl FileStore {
         Ok(file)
     }
 
-    fn reading(&self, area: Area) -> Result<Option<File>, StorageError> {
+    pub(super) fn reading(&self, area: Area) -> Result<Option<File>, StorageError> {
         match (area, self.target.layout, &self.staged) {
             (Area::Staged, _, Some(file)) => file
                 .try_clone()
@@ -84,7 +84,7 @@ impl FileStore {
     }
 
     /// Holes are common, and all of one length have one digest.
-    fn digest_of_zeros(&mut self, bytes: u32) -> Digest {
+    pub(super) fn digest_of_zeros(&mut self, bytes: u32) -> Digest {
         if let Some((_, digest)) = self.zeros.filter(|(len, _)| *len == bytes) {
             return digest;
         }

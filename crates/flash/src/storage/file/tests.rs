@@ -192,6 +192,46 @@ fn in_place_the_target_does_not_count_as_installed_from_the_first_byte_on() {
 }
 
 #[test]
+fn blocks_are_read_back_in_turn_as_far_as_the_medium_goes() {
+    const BLOCK: usize = 3_000;
+    let blocks = |bytes: &[u8]| bytes.chunks(BLOCK).map(Digest::of).collect::<Vec<_>>();
+    for layout in [Layout::File, Layout::InPlace] {
+        let place = Place::with_old(layout);
+        let mut store = place.open();
+        begin(&mut store, NEW, true);
+        let mut image = image(0);
+        for (at, byte) in (0..image.len()).step_by(BLOCK).zip(1..) {
+            // Every fourth is left a hole where there are holes, and so is the short last one.
+            if byte % 4 != 0 && at + BLOCK <= image.len() {
+                image[at..at + BLOCK].fill(byte);
+            }
+            let bytes = &image[at..image.len().min(at + BLOCK)];
+            if layout == Layout::InPlace || bytes[0] != 0 {
+                let (offset, bytes) = (at as u64, bytes.to_vec());
+                store.serve(Request::Write { offset, bytes });
+            }
+        }
+        let mut read_back = |offset: usize, bytes: usize| {
+            let request = Request::ReadBack {
+                offset: offset as u64,
+                bytes: bytes as u32,
+                block_bytes: BLOCK as u32,
+            };
+            match store.serve(request) {
+                Outcome::Digests(found) => found,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(read_back(0, image.len()), blocks(&image));
+        let inside = 2 * BLOCK..3 * BLOCK;
+        assert_eq!(read_back(2 * BLOCK, BLOCK), blocks(&image[inside]));
+        let whole = image.len() / BLOCK * BLOCK;
+        let beyond = read_back(BLOCK, image.len() + 4 * BLOCK);
+        assert_eq!(beyond, blocks(&image[BLOCK..whole]));
+    }
+}
+
+#[test]
 fn a_state_that_was_given_up_in_place_is_not_found_again() {
     let place = Place::with_old(Layout::InPlace);
     let mut store = place.open();

@@ -49,6 +49,9 @@ pub(crate) enum FlashdError {
     /// The system does not let us watch for signals.
     #[error("cannot watch for signals")]
     Signals(#[source] std::io::Error),
+    /// The system has no thread left for the store.
+    #[error("cannot start a thread for the store")]
+    Thread(#[source] std::io::Error),
     /// With `--once`: a command of the host was refused.
     #[error("the session ended with a refusal")]
     Refused,
@@ -65,7 +68,7 @@ impl FlashdError {
             Self::Refused => 3,
             Self::NoAnchors { .. } => 4,
             Self::BrokenOff => 5,
-            Self::Signals(_) => 7,
+            Self::Signals(_) | Self::Thread(_) => 7,
             Self::Unreadable { source, .. } | Self::Key(PublicKeyError::Io { source, .. }) => {
                 io_code(source.kind())
             }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use nx_flash::capture::{Recorder, Side};
 use nx_flash::device::{Device, DeviceConfig, Event, Outcome, Request};
 use nx_flash::drive::{Driver, NoTape, Round, Shell, Tape};
-use nx_flash::machine::Machine as _;
+use nx_flash::machine::{Machine as _, RequestId};
 use nx_flash::splitter::FlashSplitter;
-use nx_flash::storage::{FileStore, FileStoreConfig, Store as _};
+use nx_flash::storage::{FileStore, FileStoreConfig, Worker};
 use nx_flash::time::Instant;
 use nx_flash::wire::AbortReason;
 use nx_reset::hold;
@@ -24,6 +24,8 @@ use crate::stop::Stop;
 const REOPEN_EVERY: Duration = Duration::from_millis(500);
 /// How long the last words to a host may take to leave.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Time after which an answer of the store is waited for once more.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Serves until told to stop; with `--once`, until the first session has ended.
 pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
@@ -36,6 +38,7 @@ pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
         boot_record: args.boot_record.clone(),
     })?;
     let mut config = DeviceConfig::new(keys, store.boot());
+    let store = Worker::start(store).map_err(FlashdError::Thread)?;
     config.board.clone_from(&args.board);
     config.profile = args.profile.into();
     config.policy = args.policy.into();
@@ -56,7 +59,7 @@ pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
     };
     let mut served = Served {
         machine: Device::new(config),
-        shell: DeviceShell::new(store),
+        shell: DeviceShell::new(store, !link.caps().virtual_time),
         recorder,
         driver: Driver::new(),
         capture_lost: false,
@@ -174,12 +177,26 @@ impl Served {
 
     /// Answers what is still asked, and tells what is still to be told.
     fn settle(&mut self, now: Instant) {
-        while let Some((id, request)) = self.machine.poll_request() {
-            let outcome = self.shell.serve(request);
-            if let Some(recorder) = &mut self.recorder {
-                Tape::<Device>::done(recorder, id, &outcome);
+        loop {
+            let answer = if let Some((id, request)) = self.machine.poll_request() {
+                let outcome = self.shell.take(id, request);
+                if outcome.is_none()
+                    && let Some(recorder) = &mut self.recorder
+                {
+                    Tape::<Device>::asked(recorder, id);
+                }
+                outcome.map(|outcome| (id, outcome))
+            } else if self.shell.owes_answers() {
+                self.shell.answer(SETTLE)
+            } else {
+                break;
+            };
+            if let Some((id, outcome)) = answer {
+                if let Some(recorder) = &mut self.recorder {
+                    Tape::<Device>::done(recorder, id, &outcome);
+                }
+                self.machine.handle_done(id, outcome, now);
             }
-            self.machine.handle_done(id, outcome, now);
         }
         while let Some(event) = self.machine.poll_event() {
             if let Some(recorder) = &mut self.recorder {
@@ -273,7 +290,9 @@ impl End {
 
 /// What surrounds the device's machine.
 struct DeviceShell {
-    store: FileStore,
+    store: Worker<FileStore>,
+    /// The store may take its own time.
+    in_real_time: bool,
     markers: Markers<Stdout>,
     /// Something was refused in this session.
     refused: bool,
@@ -282,12 +301,19 @@ struct DeviceShell {
 }
 
 impl DeviceShell {
-    fn new(store: FileStore) -> Self {
+    fn new(store: Worker<FileStore>, in_real_time: bool) -> Self {
         Self {
             store,
+            in_real_time,
             markers: Markers::to(io::stdout()),
             refused: false,
             ended: None,
+        }
+    }
+
+    fn tell_failure(&self, outcome: &Outcome) {
+        if let Outcome::Failed(error) = outcome {
+            self.warn(&format!("storage: {error}"));
         }
     }
 
@@ -300,10 +326,27 @@ impl DeviceShell {
 impl Shell<Device> for DeviceShell {
     fn serve(&mut self, request: Request) -> Outcome {
         let outcome = self.store.serve(request);
-        if let Outcome::Failed(error) = &outcome {
-            self.warn(&format!("storage: {error}"));
-        }
+        self.tell_failure(&outcome);
         outcome
+    }
+
+    fn take(&mut self, id: RequestId, request: Request) -> Option<Outcome> {
+        if !self.in_real_time {
+            return Some(self.serve(request));
+        }
+        let outcome = self.store.take(id, request)?;
+        self.tell_failure(&outcome);
+        Some(outcome)
+    }
+
+    fn answer(&mut self, patience: Duration) -> Option<(RequestId, Outcome)> {
+        let (id, outcome) = self.store.answer(patience)?;
+        self.tell_failure(&outcome);
+        Some((id, outcome))
+    }
+
+    fn owes_answers(&self) -> bool {
+        self.store.owes_answers()
     }
 
     fn event(&mut self, event: Event, _machine: &Device) {

@@ -17,12 +17,14 @@ mod readers;
 mod replace;
 mod search;
 mod target;
+mod worker;
 
 pub use error::StorageError;
 pub use file::{FileStore, FileStoreConfig};
 pub use memory::MemoryStore;
 pub use ops::{Create, Ops, System};
 pub use target::Layout;
+pub use worker::Worker;
 
 use crate::device::{Outcome, Request};
 

@@ -31,19 +31,19 @@ use nx_image::manifest::Profile;
 const GOLDEN: [(&str, &str); 4] = [
     (
         "os.img",
-        "06e38a033eb6e54bd275003cfc0cb42e38cf9ef953dac632eabf0ed146a49b2a",
+        "8b8073ce096fd6529a3fd28bcd2285f3d6fa634ac5c089ff8853153fc5251024",
     ),
     (
         "os.json",
-        "76b99e03512470fe8a5bc15e4f376e5214a48f3e72b53826f4b0c81ba6e95c11",
+        "8604fa02499aabef7e7226a44426f1be5932b13d3282b780a2569b9b30a62021",
     ),
     (
         "os.sig",
-        "4e98dd898fa404d41e1b73e5afb3ec652e297fc00243d80f910b3344907cdf2a",
+        "4d6ca9d7a96540a8b58714069dfa9886b038c81e2253786c5f9f402e7ec83fc0",
     ),
     (
         "os.blocks",
-        "67d8cf0a04a14130fcce1473b9f4fda72d928095d517188e3c32b80a0da1d895",
+        "81a8543b8031eadbc4f910f09bf3f5e7d706f03a4d1eb5a93d1e392741ce6b42",
     ),
 ];
 

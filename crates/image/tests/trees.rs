@@ -196,8 +196,9 @@ fn odd_but_good(tree: &Path) -> BTreeMap<&'static str, u32> {
     symlink("../first", tree.join("empty/link")).unwrap();
     symlink("x".repeat(255), tree.join("long")).unwrap();
     fs::create_dir(tree.join("many")).unwrap();
-    for n in 0..700 {
-        fs::write(tree.join(format!("many/{n}")), n.to_string()).unwrap();
+    // More than an ordinary inode of a squashfs can say.
+    for n in 0..2_000 {
+        fs::write(tree.join(format!("many/{n:040}")), n.to_string()).unwrap();
     }
     run("mkfifo", &[tree.join("fifo").to_str().unwrap()]);
     let modes = BTreeMap::from([
@@ -231,13 +232,14 @@ fn a_squashfs_holds_what_the_tree_held() {
         let found = fs::symlink_metadata(out.join(name)).unwrap();
         assert_eq!(found.permissions().mode() & 0o7777, mode, "{name}");
     }
+    let last = format!("many/{:040}", 1_999);
     for name in [
         "a.b/c/big",
         "a.b/c/zeros",
         "a b\nc",
         "ünïcode",
         "first",
-        "many/699",
+        &last,
     ] {
         let read = |root: &Path| fs::read(root.join(name)).unwrap();
         assert!(read(&out) == read(&folder.tree()), "{name}");

@@ -39,6 +39,25 @@ pub(super) struct Entry {
     /// Permission bits, set-id bits and the sticky bit.
     pub(super) mode: u16,
     pub(super) kind: Kind,
+    /// What it was when the tree was walked.
+    pub(super) mark: Mark,
+}
+
+/// Tells a file from another, and from what becomes of it: device, inode, size, and when its
+/// content and anything about it was last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark(u64, u64, u64, (i64, i64), (i64, i64));
+
+impl Mark {
+    fn of(found: &fs::Metadata) -> Self {
+        Self(
+            found.dev(),
+            found.ino(),
+            found.len(),
+            (found.mtime(), found.mtime_nsec()),
+            (found.ctime(), found.ctime_nsec()),
+        )
+    }
 }
 
 /// A tree, sorted by path.
@@ -127,10 +146,63 @@ impl Tree {
         })
     }
 
+    /// The length of an entry's file in bytes; of anything else none.
+    pub(super) fn size(&self, entry: usize) -> u64 {
+        match self.entries.get(entry).map(|entry| &entry.kind) {
+            Some(Kind::File { size }) => *size,
+            _ => 0,
+        }
+    }
+
     /// Opens the file of an entry.
     pub(super) fn open(&self, entry: usize) -> io::Result<File> {
         let entry = self.entries.get(entry).ok_or(io::ErrorKind::NotFound)?;
         open(&self.root.join(&entry.path))
+    }
+
+    /// Opens the file of an entry if it still is what it was when the tree was walked.
+    pub(super) fn open_unchanged(&self, entry: usize) -> Result<File, BuildError> {
+        let file = self
+            .open(entry)
+            .map_err(|error| BuildError::io("open", &self.full(entry))(error))?;
+        self.check_unchanged(entry, &file)?;
+        Ok(file)
+    }
+
+    /// An open file has to be what it was when the tree was walked. What was read of it before
+    /// then is what it held then.
+    pub(super) fn check_unchanged(&self, entry: usize, file: &File) -> Result<(), BuildError> {
+        self.check_mark(entry, file.metadata())
+    }
+
+    /// What has its name has to be what it was when the tree was walked.
+    pub(super) fn check_unopened(&self, entry: usize) -> Result<(), BuildError> {
+        self.check_mark(entry, fs::symlink_metadata(self.full(entry)))
+    }
+
+    fn check_mark(&self, entry: usize, now: io::Result<fs::Metadata>) -> Result<(), BuildError> {
+        let now = now.map_err(|error| BuildError::io("look at", &self.full(entry))(error))?;
+        let marked = self.entries.get(entry).map(|entry| entry.mark);
+        match marked == Some(Mark::of(&now)) {
+            true => Ok(()),
+            false => Err(self.changed(entry)),
+        }
+    }
+
+    /// The file of an entry became another.
+    pub(super) fn changed(&self, entry: usize) -> BuildError {
+        BuildError::Changed {
+            segment: self.segment,
+            path: self.full(entry),
+        }
+    }
+
+    /// Where the file of an entry lies.
+    pub(super) fn full(&self, entry: usize) -> PathBuf {
+        match self.entries.get(entry) {
+            Some(entry) => self.root.join(&entry.path),
+            None => self.root.clone(),
+        }
     }
 
     /// What was read back differs.
@@ -210,6 +282,7 @@ impl Walk<'_> {
         Ok(Entry {
             path: path.to_owned(),
             mode: mode(&found),
+            mark: Mark::of(&found),
             kind,
         })
     }

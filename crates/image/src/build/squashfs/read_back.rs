@@ -7,13 +7,19 @@ use backhand::{FilesystemReader, InnerNode};
 
 use super::WHAT;
 use super::contents::Contents;
-use super::write::packed;
+use super::inodes::packed;
+use super::write::Written;
 use crate::build::error::BuildError;
 use crate::build::tree::{Kind, Tree};
 
 /// Proves that a file system is this tree: the same paths, each of the same kind, mode, owner,
 /// time, target, device number and content.
-pub(super) fn read_back(tree: &Tree, mtime: u32, out: &File) -> Result<(), BuildError> {
+pub(super) fn read_back(
+    tree: &Tree,
+    mtime: u32,
+    out: &File,
+    written: &Written,
+) -> Result<(), BuildError> {
     let mut file = out.try_clone().map_err(BuildError::encode(WHAT))?;
     file.rewind().map_err(BuildError::encode(WHAT))?;
     let reader =
@@ -29,11 +35,11 @@ pub(super) fn read_back(tree: &Tree, mtime: u32, out: &File) -> Result<(), Build
             (path.to_owned(), node)
         })
         .collect();
-    // The library gives the root no time of its own.
     let header = found.remove(Path::new("")).map(|node| node.header);
     let header = header.ok_or_else(|| tree.differs(root, "is missing"))?;
-    check_header(tree, root, header, (tree.root_mode, 0))?;
-    let mut contents = Contents::of(tree, &reader, out)?;
+    check_header(tree, root, header, (tree.root_mode, mtime))?;
+    let groups = reader.fragments.as_deref().unwrap_or_default();
+    let contents = Contents::of(tree, groups, written);
     for (index, entry) in tree.entries.iter().enumerate() {
         let path = &entry.path;
         let node = found
@@ -42,10 +48,7 @@ pub(super) fn read_back(tree: &Tree, mtime: u32, out: &File) -> Result<(), Build
         check_header(tree, path, node.header, (entry.mode, mtime))?;
         let same = match (&node.inner, &entry.kind) {
             (InnerNode::Dir(_), Kind::Directory) | (InnerNode::NamedPipe, Kind::Fifo) => true,
-            (InnerNode::File(file), Kind::File { size }) => {
-                contents.push(index, file);
-                u64::try_from(file.file_len()) == Ok(*size)
-            }
+            (InnerNode::File(file), Kind::File { .. }) => contents.is_of(index, file),
             (InnerNode::Symlink(link), Kind::Symlink(to)) => link.link == *to,
             (InnerNode::CharacterDevice(device), Kind::CharDevice(rdev)) => {
                 device.device_number == packed(*rdev)
@@ -62,7 +65,7 @@ pub(super) fn read_back(tree: &Tree, mtime: u32, out: &File) -> Result<(), Build
     if let Some(extra) = found.keys().next() {
         return Err(tree.differs(extra, "should not be there"));
     }
-    contents.compare()
+    contents.check(out)
 }
 
 fn check_header(

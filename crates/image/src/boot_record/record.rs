@@ -1,8 +1,8 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::num::NonZeroU32;
 
 use super::sector::{Hex, Number, Reader, Writer};
-use super::{BootRecordError, SECTOR_BYTES, SEGMENT_BYTES, Slot};
+use super::{BootRecordError, RecordCopy, SEGMENT_BYTES, Slot};
 use crate::digest::Digest;
 
 /// Nobody's digest: what the record has for a manifest that is not known.
@@ -151,11 +151,17 @@ impl BootRecord {
     }
 
     /// The segment of an image that has this record: [`SEGMENT_BYTES`] of them, with the
-    /// record as its first copy and neither a second one nor tries.
+    /// record as both of its copies, and no tries.
     pub fn segment(&self) -> Vec<u8> {
-        let mut bytes = self.encode();
-        debug_assert_eq!(bytes.len(), SECTOR_BYTES);
-        bytes.resize(SEGMENT_BYTES, 0);
+        let record = self.encode();
+        let mut bytes = vec![0; SEGMENT_BYTES];
+        for copy in RecordCopy::ALL {
+            let offset = usize::try_from(copy.offset()).unwrap_or(usize::MAX);
+            let place = offset..offset.saturating_add(record.len());
+            if let Some(place) = bytes.get_mut(place) {
+                place.copy_from_slice(&record);
+            }
+        }
         bytes
     }
 

@@ -179,7 +179,7 @@ fn grub_reads_the_record_of_an_image() {
     bench.write().unwrap();
     let image = fs::read(bench.path("os.img")).unwrap();
     let at = usize::try_from(2 * MIB).unwrap();
-    let copy = &image[at..at + 512];
+    let copy = &image[at + 4_096..at + 4_608];
     assert_eq!(
         BootRecord::parse(copy),
         Ok(BootRecord::first(SlotContents {
@@ -188,8 +188,8 @@ fn grub_reads_the_record_of_an_image() {
             manifest: None,
         }))
     );
-    assert_eq!(image[at + 4_096..at + 4_608], *copy);
-    let rest = &image[at + 4_608..at + (1 << 20)];
+    assert_eq!(image[at + 8_192..at + 8_704], *copy);
+    let rest = &image[at + 8_704..at + (1 << 20)];
     assert!(rest.iter().all(|byte| *byte == 0));
     let path = bench.path("record");
     fs::write(&path, copy).unwrap();
@@ -213,14 +213,20 @@ fn grub_counts_tries_down_in_place() {
     let trial = BootRecord::first(SlotContents::EMPTY)
         .on_trial(Slot::B, SlotContents::EMPTY)
         .unwrap();
-    let path = bench.path("tries");
-    fs::write(&path, Tries::all(trial.trial.unwrap()).encode()).unwrap();
+    let (archive, path) = (bench.path("archive"), bench.path(Tries::FILE));
+    let bytes = Tries::all(trial.trial.unwrap()).encode();
+    // The file as GRUB and `tar` find it, with what follows it in the partition.
+    fs::write(&archive, [bytes.as_slice(), &[0; 3_072]].concat()).unwrap();
+    let folder = bench.dir.path().to_str().unwrap();
+    tool("tar", &["-xf", archive.to_str().unwrap(), "-C", folder]);
+    assert_eq!(fs::read(&path).unwrap(), bytes[512..]);
     for left in (0..Tries::MOST).rev() {
         tool(
             "grub-editenv",
             &[path.to_str().unwrap(), "set", &format!("nx_tries={left}")],
         );
-        let tries = Tries::parse(&fs::read(&path).unwrap()).unwrap();
+        let sector = fs::read(&path).unwrap();
+        let tries = Tries::parse(&[&bytes[..512], &sector].concat()).unwrap();
         assert_eq!(trial.tries_left(Some(&tries)), Some(left));
     }
 }

@@ -20,7 +20,7 @@ pub use error::BootRecordError;
 pub use held::HeldManifest;
 pub use places::{
     HELD_BYTES_MAX, HELD_HEADER_BYTES, PARTITION, PARTITION_BYTES, RecordCopy, SECTOR_BYTES,
-    SEGMENT_BYTES, TRIES_OFFSET, held_offset, partition_name, partition_number,
+    SEGMENT_BYTES, held_offset, partition_name, partition_number,
 };
 pub use record::{BootRecord, SlotContents};
 pub use slot::Slot;

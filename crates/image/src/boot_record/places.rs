@@ -12,9 +12,7 @@ pub const PARTITION: &str = "boot-record";
 pub const PARTITION_BYTES: u64 = 1 << 20;
 /// Length of a copy of the record, and of the tries, in bytes: what a disk writes at once.
 pub const SECTOR_BYTES: usize = 512;
-/// Where the tries are in the partition, in bytes.
-pub const TRIES_OFFSET: u64 = 8_192;
-/// Length of the segment in an image, in bytes: the copies and the tries.
+/// Length of the segment in an image, in bytes: the tries and the copies.
 pub const SEGMENT_BYTES: usize = 12_288;
 /// Bytes before the manifest that a slot holds.
 pub const HELD_HEADER_BYTES: usize = 24;
@@ -44,9 +42,9 @@ pub const fn held_offset(slot: Slot) -> u64 {
 /// other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordCopy {
-    /// At byte 0.
-    First,
     /// At byte 4096.
+    First,
+    /// At byte 8192.
     Second,
 }
 
@@ -57,8 +55,8 @@ impl RecordCopy {
     /// Where it is, in bytes from the partition's start.
     pub const fn offset(self) -> u64 {
         match self {
-            Self::First => 0,
-            Self::Second => 4_096,
+            Self::First => 4_096,
+            Self::Second => 8_192,
         }
     }
 

@@ -2,7 +2,8 @@ use alloc::{vec, vec::Vec};
 use core::num::NonZeroU32;
 
 use super::sector::{Hex, Number, Reader, Writer};
-use super::{BootRecordError, RecordCopy, SEGMENT_BYTES, Slot};
+use super::tries::header_sector;
+use super::{BootRecordError, RecordCopy, SEGMENT_BYTES, Slot, Tries};
 use crate::digest::Digest;
 
 /// Nobody's digest: what the record has for a manifest that is not known.
@@ -151,16 +152,19 @@ impl BootRecord {
     }
 
     /// The segment of an image that has this record: [`SEGMENT_BYTES`] of them, with the
-    /// record as both of its copies, and no tries.
+    /// record as both of its copies, and a file for the tries that holds none.
     pub fn segment(&self) -> Vec<u8> {
-        let record = self.encode();
         let mut bytes = vec![0; SEGMENT_BYTES];
-        for copy in RecordCopy::ALL {
-            let offset = usize::try_from(copy.offset()).unwrap_or(usize::MAX);
-            let place = offset..offset.saturating_add(record.len());
-            if let Some(place) = bytes.get_mut(place) {
-                place.copy_from_slice(&record);
+        let mut put = |offset: u64, sector: &[u8]| {
+            let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+            let place = bytes.get_mut(offset..offset.saturating_add(sector.len()));
+            if let Some(place) = place {
+                place.copy_from_slice(sector);
             }
+        };
+        put(Tries::OFFSET, &header_sector());
+        for copy in RecordCopy::ALL {
+            put(copy.offset(), &self.encode());
         }
         bytes
     }

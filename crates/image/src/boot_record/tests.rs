@@ -49,6 +49,22 @@ fn sector(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// The header of a tar archive with the file `tries`, byte by byte.
+fn header() -> Vec<u8> {
+    let mut bytes = vec![0; SECTOR_BYTES];
+    for (at, text) in [
+        (0, "tries"),
+        (100, "0000600\x000000000\x000000000\0"),
+        (124, "00000001000\x0000000000000\x00006775\0 0"),
+        (257, "ustar\x0000"),
+    ] {
+        for (byte, from) in bytes.iter_mut().skip(at).zip(text.bytes()) {
+            *byte = from;
+        }
+    }
+    bytes
+}
+
 /// Everything that a device does to a record, in an order that it may happen in.
 fn life() -> Vec<BootRecord> {
     let contents = |sectors, digest| SlotContents {
@@ -91,13 +107,16 @@ fn bytes_are_frozen() {
         String::from_utf8(sector(RECORD))
     );
     assert_eq!(BootRecord::parse(&sector(RECORD)), Ok(record()));
-    assert_eq!(tries(2).encode(), sector(TRIES));
-    assert_eq!(Tries::parse(&sector(TRIES)), Ok(tries(2)));
+    let bytes = tries(2).encode();
+    assert_eq!(bytes[..512], header());
+    assert_eq!(bytes[512..], sector(TRIES));
+    assert_eq!(Tries::parse(&bytes), Ok(tries(2)));
     let segment = record().segment();
     assert_eq!(segment.len(), 12_288);
     for (number, part) in segment.chunks(512).enumerate() {
         let want = match number {
-            0 | 8 => sector(RECORD),
+            0 => header(),
+            8 | 16 => sector(RECORD),
             _ => vec![0; 512],
         };
         assert_eq!(part, want, "sector {number}");
@@ -106,8 +125,8 @@ fn bytes_are_frozen() {
 
 #[test]
 fn places_are_frozen() {
-    assert_eq!(RecordCopy::ALL.map(RecordCopy::offset), [0, 4_096]);
-    assert_eq!(TRIES_OFFSET, 8_192);
+    assert_eq!((Tries::OFFSET, Tries::BYTES), (0, 1_024));
+    assert_eq!(RecordCopy::ALL.map(RecordCopy::offset), [4_096, 8_192]);
     assert_eq!(Slot::ALL.map(held_offset), [65_536, 196_608]);
     assert_eq!(PARTITION_BYTES, 1_048_576);
     assert_eq!(PARTITION, crate::SegmentKind::BootRecord.as_str());
@@ -174,7 +193,7 @@ fn a_torn_sector_is_the_old_one_the_new_one_or_none() {
             left,
         };
         let (before, after) = (tries(old, 0).encode(), tries(new, 3).encode());
-        for cut in 0..=SECTOR_BYTES {
+        for cut in 0..=Tries::BYTES {
             for torn in [
                 [&after[..cut], &before[cut..]].concat(),
                 [&before[..cut], &after[cut..]].concat(),

@@ -10,6 +10,7 @@ pub mod ci;
 pub mod command;
 pub mod deny;
 pub mod error;
+pub mod fuzz;
 pub mod parts;
 pub mod repo;
 pub mod setup;

@@ -4,7 +4,7 @@
 use crate::{
     bench, ci, deny,
     error::{Result, XtaskError},
-    parts,
+    fuzz, parts,
     repo::Repo,
     setup::{self, TARGET_NEEDS, TEST_NEEDS},
     targets, test, tidy,
@@ -21,6 +21,8 @@ pub enum Task {
     Test(Vec<String>),
     /// Run the bench named first, with the options after it, or all of them.
     Bench(Vec<String>),
+    /// Try bytes of any kind on every parser, with the options after it.
+    Fuzz(Vec<String>),
     /// Make a serial line to play with, with the options of `line`.
     Line(Vec<String>),
     /// Build for bare targets.
@@ -42,6 +44,8 @@ cargo xtask TASK
   test [ARGS…]  fetch what the tests need, then cargo test ARGS (default: --workspace)
   bench [NAME [--OPTION VALUE…]]
                 measure, beside peers; docs/performance.md explains the tables
+  fuzz [--runs N] [--seed S] [--targets NAME,…] [--keep yes]
+                every parser of bytes from outside under libFuzzer; needs a C++ compiler
   line [ARGS…]  a serial line between two terminals, by hand; see line --help
   targets       build the no_std halves for riscv64 and wasm32
   tidy          check the rules that no compiler checks
@@ -69,6 +73,7 @@ impl Task {
             "ci" => return Ok(Self::Ci(rest)),
             "test" => return Ok(Self::Test(rest)),
             "bench" => return Ok(Self::Bench(rest)),
+            "fuzz" => return Ok(Self::Fuzz(rest)),
             "line" => return Ok(Self::Line(rest)),
             "help" | "--help" | "-h" => Self::Help,
             "targets" => Self::Targets,
@@ -110,6 +115,7 @@ impl Task {
             Self::Ci(steps) => ci::run(repo, &steps),
             Self::Test(args) => test::run(repo, &args),
             Self::Bench(args) => bench::run(repo, &args),
+            Self::Fuzz(args) => fuzz::run(repo, &args),
             Self::Line(args) => repo
                 .cargo("run")
                 .args(["--quiet", "--release", "-p", "line", "--"])

@@ -18,4 +18,6 @@ mod selection;
 mod socket;
 mod table;
 
+pub(crate) use options::Options;
 pub use selection::{BENCHES, Bench, run};
+pub(crate) use table::Table;

@@ -6,13 +6,13 @@ use crate::error::{Result, XtaskError};
 
 /// What was given after the bench's name.
 #[derive(Debug, Default)]
-pub(super) struct Options {
+pub(crate) struct Options {
     given: BTreeMap<String, String>,
 }
 
 impl Options {
     /// Reads options of which `known` are the names, without dashes.
-    pub(super) fn parse(args: &[String], known: &[&str]) -> Result<Self> {
+    pub(crate) fn parse(args: &[String], known: &[&str]) -> Result<Self> {
         let mut given = BTreeMap::new();
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -34,7 +34,7 @@ impl Options {
     }
 
     /// The value of an option, or `default`.
-    pub(super) fn get<T: FromStr>(&self, name: &str, default: T) -> Result<T> {
+    pub(crate) fn get<T: FromStr>(&self, name: &str, default: T) -> Result<T> {
         let Some(value) = self.given.get(name) else {
             return Ok(default);
         };
@@ -44,7 +44,7 @@ impl Options {
     }
 
     /// Which of the `known` names an option lists, by commas; all when it is not given.
-    pub(super) fn list(&self, name: &str, known: &[&'static str]) -> Result<Vec<&'static str>> {
+    pub(crate) fn list(&self, name: &str, known: &[&'static str]) -> Result<Vec<&'static str>> {
         let Some(value) = self.given.get(name) else {
             return Ok(known.to_vec());
         };

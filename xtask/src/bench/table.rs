@@ -4,20 +4,20 @@ use std::fmt;
 
 /// A table under way.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these heads of columns.
-    pub(super) fn new<S: Into<String>>(heads: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn new<S: Into<String>>(heads: impl IntoIterator<Item = S>) -> Self {
         Self {
             rows: vec![heads.into_iter().map(Into::into).collect()],
         }
     }
 
     /// Adds a row.
-    pub(super) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
+    pub(crate) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 }

@@ -2,8 +2,9 @@
 # Makes the boot loader segment of a disk with two slots: esp.sh OUT.img [GRUB.CFG]
 #
 # An EFI system partition with GRUB in it, and grub.cfg in GRUB. The same files and packages give
-# the same bytes. Needs grub-efi-amd64-bin, grub-common, dosfstools, mtools.
+# the same bytes, whoever runs it and when. Needs grub-efi-amd64-bin, grub-common, dosfstools, mtools.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin # Where mkfs.vfat is.
 out=$1
 cfg=${2:-$(dirname "$0")/grub.cfg}
 # What grub.cfg uses, and what reads the disk; nothing that reads other file systems.

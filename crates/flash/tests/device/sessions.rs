@@ -97,12 +97,12 @@ fn a_host_that_waits_for_the_device_is_not_taken_for_gone() {
     bench.queue(&FromHost::Done {
         manifest: image.digest(),
     });
-    // The read-back takes two minutes: a request answered every 10 s.
+    // The read-back takes two minutes: a request answered every 25 s.
     let mut out = Vec::new();
     bench.transmit_peer(&mut out);
     bench.device.handle_input(&out, bench.now);
-    for _ in 0..12 {
-        bench.wait_unserved(Duration::from_secs(10));
+    for _ in 0..5 {
+        bench.wait_unserved(Duration::from_secs(25));
         assert!(bench.device.has_session());
         bench.serve_one();
     }

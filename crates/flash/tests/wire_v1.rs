@@ -4,8 +4,9 @@
 use nx_flash::wire::{
     AbortReason, Ack, BAUD_BIT, Baud, BaudStep, BootTarget, Busy, BusyPhase, Codec, DeviceInfo,
     Frame, FromDevice, FromHost, Hello, Kind, Need, Object, OfferFlags, Packed, Reader, Refusal,
-    RejectCode, SeqRange, Verdict, VerifiedSegment, Welcome, Writer,
+    RejectCode, SeqRange, SlotsInfo, Verdict, VerifiedSegment, Welcome, Writer,
 };
+use nx_image::boot_record::Slot;
 use nx_image::digest::Digest;
 use nx_image::manifest::Profile;
 
@@ -307,9 +308,21 @@ fn offer() {
             flags: OfferFlags {
                 restart: true,
                 wipe_state: false,
+                update_bootloader: false,
             },
         },
         "022804000001",
+    );
+    assert_from_host(
+        &FromHost::Offer {
+            bytes: 1_064,
+            flags: OfferFlags {
+                restart: false,
+                wipe_state: true,
+                update_bootloader: true,
+            },
+        },
+        "022804000006",
     );
 }
 
@@ -465,12 +478,44 @@ fn rejected() {
 }
 
 #[test]
+fn slots() {
+    assert_from_host(&FromHost::Slots, "08");
+    assert_from_device(&FromDevice::Slots(None), "4900");
+    let told = SlotsInfo {
+        running: Some(Slot::A),
+        confirmed: Slot::A,
+        boots: Slot::B,
+        fallback: true,
+        tries: Some(3),
+        next: BootTarget::Recovery,
+        a: Some(digest()),
+        b: None,
+    };
+    assert_from_device(
+        &FromDevice::Slots(Some(told)),
+        "49010101020101030101abababababababababababababababab \
+         abababababababababababababababab00",
+    );
+    let told = SlotsInfo {
+        running: None,
+        confirmed: Slot::B,
+        boots: Slot::B,
+        fallback: false,
+        tries: None,
+        next: BootTarget::Normal,
+        a: None,
+        b: None,
+    };
+    assert_from_device(&FromDevice::Slots(Some(told)), "49010002020000000000");
+}
+
+#[test]
 fn reject_codes() {
     let numbers: Vec<_> = RejectCode::ALL.iter().map(|code| code.number()).collect();
     assert_eq!(
         numbers,
         [
-            1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 33, 34, 35, 36
+            1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 32, 33, 34, 35, 36, 37, 38
         ]
     );
     for code in RejectCode::ALL {

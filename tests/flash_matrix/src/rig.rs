@@ -81,6 +81,7 @@ impl Rig {
             flags: OfferFlags {
                 restart: false,
                 wipe_state: false,
+                update_bootloader: false,
             },
             device: None,
             stop_after_blocks: None,

@@ -179,7 +179,9 @@ on_every_link! {
                 .all(|segment| segment.verdict == Verdict::Matches)
         );
         let info = rig.job(&image, Job::Info, store.clone());
-        let holds = |event: &Event| matches!(event, Event::Info(info) if info.installed.is_some());
+        let holds = |event: &Event| {
+            matches!(event, Event::Info(info, _) if info.installed.is_some())
+        };
         assert!(info.host.iter().any(holds), "{info:#?}");
         let reboot = rig.job(&image, Job::Reboot(BootTarget::Recovery), store.clone());
         assert!(

@@ -64,6 +64,7 @@ fn restart_sends_everything_again() {
     let flags = OfferFlags {
         restart: true,
         wipe_state: false,
+        update_bootloader: false,
     };
     let again = Rig::over(Link::Loopback)
         .boot(2)
@@ -264,6 +265,7 @@ fn a_device_keeps_its_state_and_loses_it_when_asked() {
     let flags = OfferFlags {
         restart: false,
         wipe_state: true,
+        update_bootloader: false,
     };
     Rig::over(Link::Loopback)
         .boot(3)

@@ -150,6 +150,7 @@ fn job(image: &TestImage) -> Job {
         flags: OfferFlags {
             restart: false,
             wipe_state: false,
+            update_bootloader: false,
         },
         chunk_bytes: 65_536,
     }

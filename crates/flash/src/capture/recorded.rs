@@ -7,9 +7,9 @@ use nx_image::key::PublicKey;
 use nx_image::manifest::Profile;
 
 use super::record::Recorded;
-use crate::device::{self, DeviceConfig, Policy, StoreError, StoreStatus};
+use crate::device::{self, DeviceConfig, Policy, SlotStatus, StoreError, StoreStatus};
 use crate::host::{self, HostConfig, Job};
-use crate::wire::{BootTarget, Codec, DecodeError, OfferFlags, Reader, Writer};
+use crate::wire::{BootTarget, Codec, DecodeError, FromDevice, OfferFlags, Reader, Writer};
 
 fn put_bytes(fields: &mut Writer<'_>, bytes: &[u8]) {
     fields
@@ -88,9 +88,10 @@ impl Recorded for HostConfig {
                 fields.u8(0);
                 put_bytes(fields, manifest);
                 put_bytes(fields, signature);
-                fields
-                    .u8(u8::from(flags.restart))
-                    .u8(u8::from(flags.wipe_state));
+                // One byte, as captures of earlier versions have it.
+                let wipe = u8::from(flags.wipe_state);
+                let boot = u8::from(flags.update_bootloader) << 1;
+                fields.u8(u8::from(flags.restart)).u8(wipe | boot);
                 fields.u32(*chunk_bytes);
             }
             Job::Verify => {
@@ -118,9 +119,13 @@ impl Recorded for HostConfig {
             0 => Job::Send {
                 manifest: bytes(fields)?,
                 signature: bytes(fields)?,
-                flags: OfferFlags {
-                    restart: fields.u8()? == 1,
-                    wipe_state: fields.u8()? == 1,
+                flags: {
+                    let (restart, bits) = (fields.u8()?, fields.u8()?);
+                    OfferFlags {
+                        restart: restart == 1,
+                        wipe_state: bits & 1 != 0,
+                        update_bootloader: bits & 2 != 0,
+                    }
                 },
                 chunk_bytes: fields.u32()?,
             },
@@ -235,6 +240,41 @@ impl Recorded for DeviceConfig {
     }
 }
 
+fn record_slots(status: &SlotStatus, fields: &mut Writer<'_>) {
+    let told = FromDevice::Slots(status.told.clone());
+    let mut body = Vec::new();
+    told.emit(&mut body);
+    put_bytes(fields, &body);
+    put_option(fields, status.unconfirmed.as_ref(), |f, why| {
+        put_string(f, why)
+    });
+    fields.u8(u8::from(status.state_in_use));
+    for (name, room) in &status.rooms {
+        put_string(fields, name);
+        fields.u64(*room);
+    }
+}
+
+/// What of a disk with two slots was recorded; captures of other devices end here.
+fn slots(fields: &mut Reader<'_>) -> Result<Option<Box<SlotStatus>>, DecodeError> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let FromDevice::Slots(told) = FromDevice::parse(&bytes(fields)?)? else {
+        return Err(DecodeError::Value);
+    };
+    let mut status = SlotStatus {
+        told,
+        unconfirmed: option(fields, string)?,
+        state_in_use: fields.u8()? == 1,
+        rooms: Vec::new(),
+    };
+    while !fields.is_empty() {
+        status.rooms.push((string(fields)?, fields.u64()?));
+    }
+    Ok(Some(Box::new(status)))
+}
+
 impl Recorded for device::Outcome {
     fn record(&self, fields: &mut Writer<'_>) {
         match self {
@@ -249,6 +289,9 @@ impl Recorded for device::Outcome {
                 put_option(fields, status.staged.as_ref(), put_digest);
                 fields.u64(status.capacity);
                 put_string(fields, &status.layout);
+                if let Some(slots) = &status.slots {
+                    record_slots(slots, fields);
+                }
             }
             Self::Began { resumed } => {
                 fields.u8(1).u8(u8::from(*resumed));
@@ -291,6 +334,7 @@ impl Recorded for device::Outcome {
                 staged: option(fields, digest)?,
                 capacity: fields.u64()?,
                 layout: string(fields)?,
+                slots: slots(fields)?,
             }),
             1 => Self::Began {
                 resumed: fields.u8()? == 1,

@@ -8,7 +8,7 @@ use crate::device::desk::Purpose;
 use crate::device::event::Event;
 use crate::device::finish::{Finished, say_installed};
 use crate::device::offer::Refused;
-use crate::device::request::{Outcome, Request};
+use crate::device::request::{Outcome, Request, StoreStatus};
 use crate::device::session::{Reboot, Session, Stage};
 use crate::device::state::Device;
 use crate::device::transfer::{Transfer, failed, say};
@@ -25,6 +25,12 @@ impl Device {
     ) -> Result<(), Refused> {
         if purpose == Purpose::Status {
             if let Outcome::Status(status) = outcome {
+                let told = |status: &StoreStatus| status.slots.as_ref().map(|s| s.told.clone());
+                let news = told(&status).filter(|new| Some(new) != self.told_slots.as_ref());
+                if let Some(slots) = news {
+                    self.told_slots = Some(slots.clone());
+                    self.desk.tell(Event::Slots(slots));
+                }
                 self.status = status;
             }
             return Ok(());

@@ -10,6 +10,7 @@ use nx_image::manifest::Manifest;
 use crate::device::config::DeviceConfig;
 use crate::device::desk::Purpose;
 use crate::device::event::Event;
+use crate::device::keeps::Keeps;
 use crate::device::offer::{Incoming, Refused, offer_len};
 use crate::device::request::{Request, StoreStatus};
 use crate::device::session::{Reboot, Stage};
@@ -93,7 +94,9 @@ impl Device {
                 let raw = self.status.installed.as_deref().ok_or_else(nothing)?;
                 let manifest = Manifest::parse(raw)
                     .map_err(|error| (RejectCode::Storage, error.to_string()))?;
-                session.stage = Stage::Verifying(Verify::new(raw, manifest, &mut self.desk));
+                let keeps = Keeps::of_installed(&self.status);
+                let verify = Verify::new(raw, manifest, keeps, &mut self.desk);
+                session.stage = Stage::Verifying(verify);
                 session.busy_at = Some(now.after(BUSY_EVERY));
                 Ok(())
             }
@@ -105,6 +108,14 @@ impl Device {
                     told: false,
                 });
                 self.desk.ask(Request::SetBoot(target), Purpose::Boot);
+                Ok(())
+            }
+            (FromHost::Slots, _) => {
+                let Some(slots) = &self.status.slots else {
+                    return state("the device has no disk with two slots");
+                };
+                let told = slots.told.clone();
+                say(&mut session.channel, &FromDevice::Slots(told));
                 Ok(())
             }
             (FromHost::Abort { reason }, _) => {

@@ -52,6 +52,10 @@ impl Device {
         };
         let mut channel = Channel::new(welcome.session, now);
         channel.set_grant(self.config.window_bytes, 0, 0);
+        if self.status.slots.is_some() {
+            // The running system may have been confirmed meanwhile.
+            self.desk.ask(Request::Status, Purpose::Status);
+        }
         self.desk.tell(Event::Hello {
             host: hello.host,
             version: VERSION,

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use nx_image::digest::Digest;
 
-use crate::wire::{AbortReason, BootTarget, RejectCode};
+use crate::wire::{AbortReason, BootTarget, RejectCode, SlotsInfo};
 
 /// What the device's machine tells. Text of the host's is printable ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub enum Event {
         /// SHA-256 of the manifest.
         manifest: Digest,
     },
+    /// What a disk with two slots is at, first and after each change; nothing while it is not
+    /// provisioned.
+    Slots(Option<SlotsInfo>),
     /// A command was refused.
     Rejected {
         /// Why.

@@ -342,16 +342,21 @@ pub(super) fn gaps(manifest: &Manifest, without: &[(u64, u64)]) -> Vec<(u64, u64
     gaps
 }
 
-/// The region of the state segment, up to the next segment or the image's end, as the byte
-/// where it begins and the byte behind it.
+/// The regions of the segments with some roles, each up to the next segment or the image's end,
+/// as the byte where it begins and the byte behind it.
+pub(super) fn regions(manifest: &Manifest, which: impl Fn(Role) -> bool) -> Vec<(u64, u64)> {
+    let starts = manifest.segments.iter().map(|segment| segment.offset);
+    let ends = starts.skip(1).chain([manifest.image.size]);
+    let segments = manifest.segments.iter().zip(ends);
+    segments
+        .filter(|(segment, _)| which(segment.role))
+        .map(|(segment, end)| (segment.offset, end))
+        .collect()
+}
+
+/// The region of the state segment.
 pub(super) fn state_region(manifest: &Manifest) -> Option<(u64, u64)> {
-    let at = manifest
-        .segments
-        .iter()
-        .position(|segment| segment.role == Role::State)?;
-    let start = manifest.segments.get(at)?.offset;
-    let next = manifest.segments.get(at.checked_add(1)?);
-    Some((start, next.map_or(manifest.image.size, |next| next.offset)))
+    regions(manifest, |role| role == Role::State).pop()
 }
 
 /// Answers `DONE`.
@@ -361,7 +366,7 @@ pub(super) fn say_installed(transfer: &Transfer, channel: &mut Channel) {
         &FromDevice::Installed {
             manifest: transfer.offer.digest,
             installed: transfer.offer.manifest.installed_digest(),
-            state_kept: !transfer.kept.is_empty(),
+            state_kept: transfer.keeps_state(),
         },
     );
 }

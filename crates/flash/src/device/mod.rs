@@ -12,6 +12,7 @@ mod digests;
 mod door;
 mod event;
 mod finish;
+mod keeps;
 mod offer;
 mod pages;
 mod read_back;
@@ -28,5 +29,5 @@ mod zeros;
 
 pub use config::{DeviceConfig, Policy};
 pub use event::Event;
-pub use request::{Area, Outcome, Request, StoreError, StoreStatus};
+pub use request::{Area, Outcome, Request, SlotStatus, StoreError, StoreStatus};
 pub use state::Device;

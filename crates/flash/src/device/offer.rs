@@ -9,7 +9,7 @@ use nx_image::limits::{MANIFEST_BYTES_MAX, SIGNATURE_BYTES};
 use nx_image::manifest::{Manifest, Profile};
 
 use crate::device::config::{DeviceConfig, Policy};
-use crate::device::finish::state_region;
+use crate::device::keeps::Keeps;
 use crate::device::request::StoreStatus;
 use crate::wire::{OfferFlags, RejectCode};
 
@@ -81,8 +81,8 @@ pub(super) struct Offer {
     pub(super) signature: Vec<u8>,
     pub(super) digest: Digest,
     pub(super) flags: OfferFlags,
-    /// The device has a state of its own, which stays.
-    pub(super) keeps_state: bool,
+    /// What stays as the device has it.
+    pub(super) keeps: Keeps,
     /// What a strict policy would have refused.
     pub(super) tolerated: Vec<RejectCode>,
 }
@@ -133,37 +133,16 @@ pub(super) fn judge(
         let detail = "dev image on a release device";
         tolerate(config.policy, RejectCode::Profile, detail, &mut tolerated)?;
     }
-    let capacity = status.capacity;
-    if image.size > capacity {
-        let detail = format!("image of {} bytes, target holds {capacity}", image.size);
-        return Err((RejectCode::TooLarge, detail));
-    }
-    let keeps_state = !flags.wipe_state && keeps_state(&manifest, status)?;
+    let keeps = Keeps::of_install(&manifest, flags, status)?;
     Ok(Offer {
         digest: Manifest::digest_of(raw),
         manifest_bytes: raw.to_vec(),
         signature: signature.to_vec(),
         manifest,
         flags,
-        keeps_state,
+        keeps,
         tolerated,
     })
-}
-
-/// Whether the device has a state that this image has a place for.
-fn keeps_state(manifest: &Manifest, status: &StoreStatus) -> Result<bool, Refused> {
-    let held = status.installed.as_ref().or(status.interrupted.as_ref());
-    let held = held.and_then(|raw| Manifest::parse(raw).ok());
-    let (Some((old, old_end)), Some((new, new_end))) =
-        (held.as_ref().and_then(state_region), state_region(manifest))
-    else {
-        return Ok(false);
-    };
-    if old != new || old_end > new_end {
-        let detail = format!("it is at {old}..{old_end}, the image's at {new}..{new_end}");
-        return Err((RejectCode::StatePlace, detail));
-    }
-    Ok(true)
 }
 
 fn tolerate(

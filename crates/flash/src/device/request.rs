@@ -1,12 +1,13 @@
 //! What the device's machine needs of its storage.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use nx_image::digest::Digest;
 
 use crate::speed::SpeedChange;
-use crate::wire::BootTarget;
+use crate::wire::{BootTarget, SlotsInfo};
 
 /// Which of the two images a device may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +174,21 @@ pub struct StoreStatus {
     pub capacity: u64,
     /// How images are installed.
     pub layout: String,
+    /// Of a disk with two slots.
+    pub slots: Option<Box<SlotStatus>>,
+}
+
+/// What a disk with two slots is at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotStatus {
+    /// What hosts are told; nothing while the disk is not provisioned.
+    pub told: Option<SlotsInfo>,
+    /// Room in the partitions that an update may write, in bytes, by the names of the segments.
+    pub rooms: Vec<(String, u64)>,
+    /// Why no update may be written now.
+    pub unconfirmed: Option<String>,
+    /// The running system uses the state partition.
+    pub state_in_use: bool,
 }
 
 /// Why storage failed.

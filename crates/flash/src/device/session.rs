@@ -127,7 +127,7 @@ impl Session {
                 signature: offer.signature.clone(),
                 image_bytes: offer.manifest.image.size,
                 restart: flags.restart,
-                keeps_state: offer.keeps_state,
+                keeps_state: offer.keeps.state,
             };
             desk.ask(begin, Purpose::Begin);
             self.stage = Stage::Beginning(Some(offer));

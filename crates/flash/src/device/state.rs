@@ -16,7 +16,9 @@ use crate::machine::{Machine, RequestId};
 use crate::session::{Handled, Incoming as FromLink, Intake};
 use crate::speed::SpeedChange;
 use crate::time::Instant;
-use crate::wire::{BAUD_BIT, Baud, Frame, FromDevice, FromHost, Kind, Refusal, RejectCode};
+use crate::wire::{
+    BAUD_BIT, Baud, Frame, FromDevice, FromHost, Kind, Refusal, RejectCode, SlotsInfo,
+};
 
 /// Answers that may wait for a host that asks and does not listen.
 const ANSWERS_QUEUED_MAX: usize = 4 * MESSAGES_IN_FLIGHT_MAX;
@@ -30,6 +32,8 @@ pub struct Device {
     pub(super) session: Option<Session>,
     pub(super) sessions: u16,
     pub(super) status: StoreStatus,
+    /// What was told last of a disk with two slots.
+    pub(super) told_slots: Option<Option<SlotsInfo>>,
     pub(super) welcome_due: bool,
     pub(super) refusal: Option<Refusal>,
     pub(super) aside_seq: u32,
@@ -57,6 +61,7 @@ impl Device {
             session: None,
             sessions: 0,
             status: StoreStatus::default(),
+            told_slots: None,
             welcome_due: false,
             refusal: None,
             aside_seq: 0,

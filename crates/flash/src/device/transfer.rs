@@ -143,7 +143,16 @@ impl Transfer {
             .manifest
             .segments
             .get(usize::from(segment))
-            .is_some_and(|s| s.role == Role::State && self.offer.keeps_state)
+            .is_some_and(|segment| self.offer.keeps.role(segment.role))
+    }
+
+    /// Whether the device keeps a state of its own.
+    pub(super) fn keeps_state(&self) -> bool {
+        let role = |segment: &u8| self.map.role(*segment);
+        self.kept
+            .iter()
+            .filter_map(role)
+            .any(|role| role == Role::State)
     }
 
     /// A block counts as had; tells when its segment is complete with it.

@@ -6,7 +6,8 @@ use nx_image::digest::{Digest, Hasher};
 use nx_image::manifest::Manifest;
 
 use crate::device::desk::{Desk, Purpose};
-use crate::device::finish::{gaps, next_piece, state_region};
+use crate::device::finish::{gaps, next_piece, regions};
+use crate::device::keeps::Keeps;
 use crate::device::request::{Outcome, Request};
 use crate::device::transfer::say;
 use crate::session::Channel;
@@ -19,6 +20,7 @@ const READ_BYTES: u64 = 64 * 1_024;
 #[derive(Debug)]
 pub(super) struct Verify {
     manifest: Manifest,
+    keeps: Keeps,
     digest: Digest,
     segment: usize,
     offset: u64,
@@ -31,12 +33,13 @@ pub(super) struct Verify {
 
 impl Verify {
     /// Begins to digest what was installed with this manifest.
-    pub(super) fn new(raw: &[u8], manifest: Manifest, desk: &mut Desk) -> Self {
-        let state: Vec<_> = state_region(&manifest).into_iter().collect();
+    pub(super) fn new(raw: &[u8], manifest: Manifest, keeps: Keeps, desk: &mut Desk) -> Self {
+        let kept = regions(&manifest, |role| keeps.role(role));
         let mut verify = Self {
             digest: Manifest::digest_of(raw),
-            gaps: gaps(&manifest, &state),
+            gaps: gaps(&manifest, &kept),
             manifest,
+            keeps,
             segment: 0,
             offset: 0,
             hasher: Some(Digest::hasher()),
@@ -111,10 +114,10 @@ impl Verify {
             }
             let hasher = self.hasher.replace(Digest::hasher());
             let sha256 = hasher.map_or(segment.sha256, Hasher::finish);
-            let verdict = match (segment.role, sha256 == segment.sha256) {
-                (role, _) if !role.is_installed() => Verdict::Kept,
-                (_, true) => Verdict::Matches,
-                (_, false) => Verdict::Differs,
+            let verdict = match (self.keeps.role(segment.role), sha256 == segment.sha256) {
+                (true, _) => Verdict::Kept,
+                (false, true) => Verdict::Matches,
+                (false, false) => Verdict::Differs,
             };
             let name = segment.name.clone();
             self.found.push(VerifiedSegment {

@@ -1,12 +1,15 @@
 //! What the host's machine tells, asks for, and is told.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use nx_image::digest::Digest;
 
 use crate::speed::SpeedChange;
-use crate::wire::{BootTarget, BusyPhase, Codec, DeviceInfo, OfferFlags, VerifiedSegment};
+use crate::wire::{
+    BootTarget, BusyPhase, Codec, DeviceInfo, OfferFlags, SlotsInfo, VerifiedSegment,
+};
 
 /// What the host is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +147,8 @@ pub enum Event {
         /// Bytes between the segments are zero.
         gaps_zero: bool,
     },
-    /// Who the device is.
-    Info(DeviceInfo),
+    /// Who the device is, and, of a disk with two slots that is provisioned, what it is at.
+    Info(DeviceInfo, Option<Box<SlotsInfo>>),
     /// The next boot is set.
     Rebooting(BootTarget),
     /// The job is over, and the device knows.

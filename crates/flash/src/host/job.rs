@@ -1,5 +1,6 @@
 //! The job inside a session: from the first message to the answer.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
@@ -16,7 +17,7 @@ use crate::host::working::Working;
 use crate::limits::{ADDRESS_UNIT_BYTES, PACK_RATE_MAX, PACKED_AHEAD_BLOCKS, SLICE_BYTES_MAX};
 use crate::session::{Channel, Slice};
 use crate::time::Instant;
-use crate::wire::{FromDevice, FromHost, Kind, Object};
+use crate::wire::{DeviceInfo, FromDevice, FromHost, Kind, LAYOUT_AB, Object};
 
 /// One job in one session.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(super) struct Running {
     wanted: u32,
     pub(super) working: Working,
     moved_on: bool,
+    /// What the device said of itself, while it is asked more.
+    info: Option<Box<DeviceInfo>>,
 }
 
 impl Running {
@@ -60,6 +63,7 @@ impl Running {
             wanted: 0,
             working: Working::default(),
             moved_on: false,
+            info: None,
         };
         match job {
             Job::Send {
@@ -103,9 +107,21 @@ impl Running {
     pub(super) fn message(
         &mut self,
         message: FromDevice,
+        channel: &mut Channel,
     ) -> Result<(Option<Event>, bool), Failure> {
         let event = match message {
-            FromDevice::Info(info) => return Ok((Some(Event::Info(info)), true)),
+            FromDevice::Info(info) if info.layout == LAYOUT_AB => {
+                queue(channel, &FromHost::Slots);
+                self.info = Some(Box::new(info));
+                return Ok((None, false));
+            }
+            FromDevice::Info(info) => return Ok((Some(Event::Info(info, None)), true)),
+            FromDevice::Slots(slots) => {
+                let unasked = "the device tells of slots that nobody asked for";
+                let info = self.info.take();
+                let info = info.ok_or_else(|| Failure::Protocol(unasked.to_string()))?;
+                return Ok((Some(Event::Info(*info, slots.map(Box::new))), true));
+            }
             FromDevice::Rebooting { target } => {
                 return Ok((Some(Event::Rebooting(target)), true));
             }

@@ -1,5 +1,6 @@
 //! How a job ends.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::host::event::{Event, Failure, Request};
@@ -24,7 +25,7 @@ impl Host {
                 self.state = State::Leaving {
                     channel,
                     until: now.after(FAREWELL),
-                    outcome,
+                    outcome: Box::new(outcome),
                 };
             }
             State::Leaving {
@@ -49,7 +50,7 @@ impl Host {
         } = core::mem::replace(&mut self.state, State::Ended)
         {
             self.past.add_channel(&channel);
-            self.events.push_back(outcome);
+            self.events.push_back(*outcome);
         }
     }
 

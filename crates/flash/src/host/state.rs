@@ -28,7 +28,7 @@ pub(super) enum State {
     Leaving {
         channel: Channel,
         until: Instant,
-        outcome: Event,
+        outcome: Box<Event>,
     },
     /// Nothing left to do.
     Ended,
@@ -199,7 +199,7 @@ impl Host {
                 while let Some(body) = channel.next_message() {
                     let answer = FromDevice::parse(&body)
                         .map_err(|error| Failure::Protocol(format!("message: {error}")))
-                        .and_then(|message| job.message(message));
+                        .and_then(|message| job.message(message, channel));
                     match answer {
                         Ok((event, false)) => self.events.extend(event),
                         Ok((Some(event), true)) => ended = Some(Ok(event)),

@@ -141,6 +141,7 @@ impl FileStore {
             staged: record.staged,
             capacity: self.target.capacity(),
             layout: self.target.layout.as_str().to_owned(),
+            slots: None,
         }
     }
 

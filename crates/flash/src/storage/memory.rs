@@ -140,6 +140,7 @@ impl Store for MemoryStore {
                     .map(|(manifest, _)| Manifest::digest_of(manifest)),
                 capacity: 1 << 30,
                 layout: "memory".to_owned(),
+                slots: None,
             }),
             Request::Begin {
                 manifest,

@@ -75,6 +75,8 @@ pub enum MessageKind {
     Verify = 6,
     /// `REBOOT normal|recovery`.
     Reboot = 7,
+    /// `SLOTS?`: what is a disk with two slots at?
+    Slots = 8,
     /// The answer to `INFO?`.
     DeviceInfo = 65,
     /// The device wants an object: a directory or a page of block digests.
@@ -91,11 +93,13 @@ pub enum MessageKind {
     Rebooting = 71,
     /// The command is refused; the code says why.
     Rejected = 72,
+    /// The answer to `SLOTS?`.
+    DeviceSlots = 73,
 }
 
 impl MessageKind {
     /// Every message kind, in the order of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Info,
         Self::Offer,
         Self::Write,
@@ -103,6 +107,7 @@ impl MessageKind {
         Self::Abort,
         Self::Verify,
         Self::Reboot,
+        Self::Slots,
         Self::DeviceInfo,
         Self::Want,
         Self::Accepted,
@@ -111,6 +116,7 @@ impl MessageKind {
         Self::Verified,
         Self::Rebooting,
         Self::Rejected,
+        Self::DeviceSlots,
     ];
 
     /// The message kind with this number.

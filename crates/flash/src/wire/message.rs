@@ -11,6 +11,7 @@ use crate::wire::hello::{profile, profile_number};
 use crate::wire::kind::MessageKind;
 use crate::wire::object::Object;
 use crate::wire::reject::RejectCode;
+use crate::wire::slots::SlotsInfo;
 
 /// What the host asks of the device besides taking a manifest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,24 @@ pub struct OfferFlags {
     pub restart: bool,
     /// Write the state segment even where the device has a state of its own.
     pub wipe_state: bool,
+    /// Write the bootloader too where an update would leave it alone.
+    pub update_bootloader: bool,
+}
+
+impl OfferFlags {
+    fn from_bits(bits: u8) -> Option<Self> {
+        (bits <= 7).then_some(Self {
+            restart: bits & 1 != 0,
+            wipe_state: bits & 2 != 0,
+            update_bootloader: bits & 4 != 0,
+        })
+    }
+
+    fn bits(self) -> u8 {
+        u8::from(self.restart)
+            | (u8::from(self.wipe_state) << 1)
+            | (u8::from(self.update_bootloader) << 2)
+    }
 }
 
 /// What the device starts next.
@@ -85,6 +104,8 @@ pub enum FromHost {
         /// What to start.
         target: BootTarget,
     },
+    /// `SLOTS?`: what is a disk with two slots at?
+    Slots,
 }
 
 impl FromHost {
@@ -99,14 +120,7 @@ impl FromHost {
             MessageKind::Info => Self::Info,
             MessageKind::Offer => {
                 let bytes = fields.u32()?;
-                let bits = fields.u8()?;
-                if bits > 3 {
-                    return Err(DecodeError::Value);
-                }
-                let flags = OfferFlags {
-                    restart: bits & 1 != 0,
-                    wipe_state: bits & 2 != 0,
-                };
+                let flags = OfferFlags::from_bits(fields.u8()?).ok_or(DecodeError::Value)?;
                 Self::Offer { bytes, flags }
             }
             MessageKind::Write => Self::Write {
@@ -127,6 +141,7 @@ impl FromHost {
             MessageKind::Reboot => Self::Reboot {
                 target: boot_target(fields.u8()?)?,
             },
+            MessageKind::Slots => Self::Slots,
             _ => return Err(DecodeError::Value),
         };
         fields.finish()?;
@@ -141,7 +156,7 @@ impl FromHost {
             Self::Offer { bytes, flags } => fields
                 .u8(MessageKind::Offer.number())
                 .u32(*bytes)
-                .u8(u8::from(flags.restart) | (u8::from(flags.wipe_state) << 1)),
+                .u8(flags.bits()),
             Self::Write { segment } => fields.u8(MessageKind::Write.number()).text(segment),
             Self::Done { manifest } => fields.u8(MessageKind::Done.number()).digest(manifest),
             Self::Abort { reason } => fields.u8(MessageKind::Abort.number()).u8(match reason {
@@ -153,6 +168,7 @@ impl FromHost {
             Self::Reboot { target } => fields
                 .u8(MessageKind::Reboot.number())
                 .u8(boot_target_number(*target)),
+            Self::Slots => fields.u8(MessageKind::Slots.number()),
         };
     }
 }
@@ -192,7 +208,7 @@ pub struct DeviceInfo {
     pub staged: Option<Digest>,
     /// Bytes that the target can hold.
     pub capacity: u64,
-    /// How images are installed: `file` or `in-place`.
+    /// How images are installed: `file`, `in-place` or `ab`.
     pub layout: String,
     /// Fingerprints of the keys it trusts, at most eight.
     pub keys: Vec<String>,
@@ -263,6 +279,8 @@ pub enum FromDevice {
         /// More about it, printable ASCII.
         detail: String,
     },
+    /// The answer to `SLOTS?`; nothing while the disk is not provisioned.
+    Slots(Option<SlotsInfo>),
 }
 
 impl FromDevice {
@@ -313,6 +331,11 @@ impl FromDevice {
                 code: fields.u16()?,
                 detail: fields.text()?,
             },
+            MessageKind::DeviceSlots => Self::Slots(if flag(fields.u8()?)? {
+                Some(SlotsInfo::parse(&mut fields)?)
+            } else {
+                None
+            }),
             _ => return Err(DecodeError::Value),
         };
         fields.finish()?;
@@ -392,6 +415,14 @@ impl FromDevice {
                     .u16(*code)
                     .text(detail);
             }
+            Self::Slots(slots) => {
+                fields
+                    .u8(MessageKind::DeviceSlots.number())
+                    .u8(u8::from(slots.is_some()));
+                if let Some(slots) = slots {
+                    slots.emit(&mut fields);
+                }
+            }
         }
     }
 }
@@ -450,7 +481,7 @@ fn emit_device_info(info: &DeviceInfo, fields: &mut Writer<'_>) {
     }
 }
 
-fn optional_digest(fields: &mut Reader<'_>) -> Result<Option<Digest>, DecodeError> {
+pub(super) fn optional_digest(fields: &mut Reader<'_>) -> Result<Option<Digest>, DecodeError> {
     Ok(if flag(fields.u8()?)? {
         Some(fields.digest()?)
     } else {
@@ -458,14 +489,14 @@ fn optional_digest(fields: &mut Reader<'_>) -> Result<Option<Digest>, DecodeErro
     })
 }
 
-fn emit_optional_digest(digest: Option<&Digest>, fields: &mut Writer<'_>) {
+pub(super) fn emit_optional_digest(digest: Option<&Digest>, fields: &mut Writer<'_>) {
     fields.u8(u8::from(digest.is_some()));
     if let Some(digest) = digest {
         fields.digest(digest);
     }
 }
 
-const fn flag(byte: u8) -> Result<bool, DecodeError> {
+pub(super) const fn flag(byte: u8) -> Result<bool, DecodeError> {
     match byte {
         0 => Ok(false),
         1 => Ok(true),
@@ -473,7 +504,7 @@ const fn flag(byte: u8) -> Result<bool, DecodeError> {
     }
 }
 
-const fn boot_target(number: u8) -> Result<BootTarget, DecodeError> {
+pub(super) const fn boot_target(number: u8) -> Result<BootTarget, DecodeError> {
     match number {
         0 => Ok(BootTarget::Normal),
         1 => Ok(BootTarget::Recovery),
@@ -481,7 +512,7 @@ const fn boot_target(number: u8) -> Result<BootTarget, DecodeError> {
     }
 }
 
-const fn boot_target_number(target: BootTarget) -> u8 {
+pub(super) const fn boot_target_number(target: BootTarget) -> u8 {
     match target {
         BootTarget::Normal => 0,
         BootTarget::Recovery => 1,

@@ -14,6 +14,7 @@ mod message;
 mod object;
 mod packed;
 mod reject;
+mod slots;
 
 pub use ack::{Ack, SeqRange};
 pub use baud::{BAUD_BIT, Baud, BaudStep};
@@ -29,3 +30,4 @@ pub use message::{
 pub use object::Object;
 pub use packed::{Codec, Packed};
 pub use reject::RejectCode;
+pub use slots::{LAYOUT_AB, SlotsInfo};

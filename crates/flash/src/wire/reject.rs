@@ -86,6 +86,10 @@ reject_codes! {
         /// The image has its state elsewhere, or less room for it, than the device has.
         StatePlace = 24,
             "state_place" => "the image has no place for the device's own state";
+        /// The image is for a disk with two slots and the device's has not, or the other way
+        /// round.
+        Slots = 25,
+            "slots" => "the image is not for a disk with as many slots as the device has";
         /// What was read back from the medium is not what was sent, again and again.
         ReadBack = 32,
             "read_back" => "the medium does not hold what was written to it";
@@ -101,6 +105,12 @@ reject_codes! {
         /// The device cannot set its next boot.
         NoReboot = 36,
             "no_reboot" => "the device cannot set its next boot";
+        /// The system that runs is not the confirmed one: the other one is not to be written.
+        Unconfirmed = 37,
+            "unconfirmed" => "the running system is not confirmed";
+        /// The state is to be wiped under the system that uses it.
+        StateInUse = 38,
+            "state_in_use" => "the running system uses the state";
     }
 }
 

@@ -16,6 +16,7 @@ use crate::image::{self, BLOCK};
 const NOTHING: OfferFlags = OfferFlags {
     restart: false,
     wipe_state: false,
+    update_bootloader: false,
 };
 
 struct Place(tempfile::TempDir);

@@ -14,6 +14,7 @@ use crate::image::{self, BLOCK};
 const NOTHING: OfferFlags = OfferFlags {
     restart: false,
     wipe_state: false,
+    update_bootloader: false,
 };
 
 fn text(bytes: usize) -> Vec<u8> {

@@ -21,14 +21,17 @@ fn bench() -> Bench<MemoryStore> {
 const NOTHING: OfferFlags = OfferFlags {
     restart: false,
     wipe_state: false,
+    update_bootloader: false,
 };
 const RESTART: OfferFlags = OfferFlags {
     restart: true,
     wipe_state: false,
+    update_bootloader: false,
 };
 const WIPE: OfferFlags = OfferFlags {
     restart: false,
     wipe_state: true,
+    update_bootloader: false,
 };
 
 #[test]

@@ -200,6 +200,9 @@ const fn reason(code: RejectCode) -> Reason {
         C::TooLarge => Reason::DeviceTooLarge,
         C::Key => Reason::DeviceKey,
         C::StatePlace => Reason::DeviceStatePlace,
+        C::Slots => Reason::DeviceSlots,
+        C::Unconfirmed => Reason::DeviceUnconfirmed,
+        C::StateInUse => Reason::DeviceStateInUse,
         C::ReadBack => Reason::DeviceReadBack,
         C::Storage => Reason::DeviceStorage,
         C::StorageFull => Reason::DeviceStorageFull,
@@ -233,6 +236,12 @@ const fn hint(code: RejectCode) -> Option<&'static str> {
         C::StorageFull => "making room on the device, then the same command again",
         C::NothingInstalled => "`nx flash send` first",
         C::NoReboot => "starting flashd with `--boot-record FILE`",
+        C::Slots => "an image that was built with `--slots 2` for a device with `--layout ab`",
+        C::Unconfirmed => {
+            "`flashd --confirm --layout ab` on the device if it works as it should, \
+             or a restart if it does not"
+        }
+        C::StateInUse => "`nx flash reboot recovery` first, or `nx reset factory` on the device",
         C::Session
         | C::UnknownKind
         | C::Malformed

@@ -185,7 +185,9 @@ fn value(event: &Event) -> Value {
             "manifest_sha256": manifest.to_string(),
             "installed_sha256": installed.to_string(),
         }),
-        Event::Info(info) => json!({ "event": "info", "agent": info.agent, "board": info.board }),
+        Event::Info(info, _) => {
+            json!({ "event": "info", "agent": info.agent, "board": info.board })
+        }
         Event::Rebooting(target) => json!({ "event": "rebooting", "target": target.as_str() }),
         Event::Finished => json!({ "event": "finished" }),
         Event::Failed(failure) => {

@@ -1,7 +1,8 @@
 use clap::Args;
 use nx_flash::host::{Event, Job};
-use nx_flash::wire::DeviceInfo;
+use nx_flash::wire::{DeviceInfo, SlotsInfo};
 use nx_image::Digest;
+use nx_image::boot_record::Slot;
 use serde_json::{Value, json};
 
 use super::device_port::DevicePort;
@@ -30,16 +31,17 @@ pub(crate) fn run(args: &InfoArgs, ui: &mut Ui) -> Ran {
     args.port.spec()?;
     let interrupt = Interrupt::watch()?;
     let ended = session::run(&args.port, &[], Job::Info, None, &interrupt, ui)?;
-    let Event::Info(info) = ended.result? else {
+    let Event::Info(info, slots) = ended.result? else {
         let text = "the device answered something else than was asked";
         return Err(NxError::new(Reason::DeviceProtocol, text));
     };
     if !args.port.options.events_to_stdout() {
-        for (name, value) in rows(&info) {
+        let slots = slots.as_deref().map(slot_rows).unwrap_or_default();
+        for (name, value) in rows(&info).into_iter().chain(slots) {
             ui.line(format!("{name:<10} {value}"))?;
         }
     }
-    Ok(Outcome::new("").data(facts(&info)))
+    Ok(Outcome::new("").data(facts(&info, slots.as_deref())))
 }
 
 /// Most keys that a device can name: `docs/provisioning/protocol.md`, "Messages".
@@ -82,9 +84,61 @@ fn rows(info: &DeviceInfo) -> Vec<(&'static str, String)> {
     rows
 }
 
-fn facts(info: &DeviceInfo) -> Value {
+/// What a disk with two slots is at.
+fn slot_rows(slots: &SlotsInfo) -> Vec<(&'static str, String)> {
+    let next = slots.next.as_str();
+    [Slot::A, Slot::B]
+        .into_iter()
+        .map(|slot| {
+            let mut words = vec![standing(slots, slot)];
+            if slots.running == Some(slot) {
+                words.push("runs".to_owned());
+            }
+            if slots.boots == slot {
+                words.push(format!("boots next ({next})"));
+            }
+            let holds = match slots.manifest(slot) {
+                Some(digest) => format!("manifest {digest}"),
+                None => "no known manifest".to_owned(),
+            };
+            let name = if slot == Slot::A { "slot a" } else { "slot b" };
+            (name, format!("{}: {holds}", words.join(", ")))
+        })
+        .collect()
+}
+
+/// Whether a slot is known to be good.
+fn standing(slots: &SlotsInfo, slot: Slot) -> String {
+    if slot == slots.confirmed {
+        return "confirmed".to_owned();
+    }
+    match slots.tries {
+        Some(1) => "on trial, 1 try left".to_owned(),
+        Some(tries) => format!("on trial, {tries} tries left"),
+        None if slots.fallback => "confirmed before".to_owned(),
+        None => "not bootable".to_owned(),
+    }
+}
+
+fn slot_facts(slots: &SlotsInfo) -> Value {
+    let manifest = |slot| slots.manifest(slot).map(|digest| digest.to_string());
+    json!({
+        "running": slots.running.map(Slot::as_str),
+        "confirmed": slots.confirmed.as_str(),
+        "boots": slots.boots.as_str(),
+        "next_boot": slots.next.as_str(),
+        "trial": slots.tries.is_some(),
+        "tries": slots.tries,
+        "fallback": slots.fallback,
+        "a_manifest_sha256": manifest(Slot::A),
+        "b_manifest_sha256": manifest(Slot::B),
+    })
+}
+
+fn facts(info: &DeviceInfo, slots: Option<&SlotsInfo>) -> Value {
     let text = |digest: Option<Digest>| digest.map(|digest| digest.to_string());
     json!({
+        "slots": slots.map(slot_facts),
         "agent": info.agent,
         "board": info.board,
         "profile": info.profile.as_str(),
@@ -128,10 +182,10 @@ mod tests {
         };
         let last = |info: &DeviceInfo| rows(info).pop().unwrap().1;
         assert_eq!(last(&info), "ab");
-        assert_eq!(facts(&info)["keys_may_be_more"], false);
+        assert_eq!(facts(&info, None)["keys_may_be_more"], false);
         info.keys.push("cd".into());
         assert!(last(&info).starts_with("perhaps more"), "{}", last(&info));
-        assert_eq!(facts(&info)["keys_may_be_more"], true);
+        assert_eq!(facts(&info, None)["keys_may_be_more"], true);
     }
 
     #[test]

@@ -54,6 +54,10 @@ pub(crate) struct SendArgs {
     /// Write the state segment too: what users have put on the device is gone
     #[arg(long)]
     wipe_state: bool,
+    /// Write the bootloader too, where an update leaves it alone: a disk with two slots. A power
+    /// cut meanwhile can keep the device from starting
+    #[arg(long)]
+    update_bootloader: bool,
     /// Where the device is: /dev/ttyUSB0, unix:/run/flash.sock, tcp:..., lossy+... [default:
     /// NX_PORT, or `port` in the configuration file]; given more than once, or a pattern such as
     /// '/dev/ttyUSB*', for many devices at once
@@ -106,6 +110,7 @@ pub(crate) fn run(args: &SendArgs, ui: &mut Ui) -> Ran {
         flags: OfferFlags {
             restart: args.restart,
             wipe_state: args.wipe_state,
+            update_bootloader: args.update_bootloader,
         },
         chunk_bytes: args.chunk,
     };

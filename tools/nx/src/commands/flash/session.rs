@@ -294,7 +294,7 @@ impl Shell<Host> for HostShell<'_> {
             Event::Failed(failure) => self.seen.failure = Some(failure),
             Event::Installed { .. }
             | Event::Verified { .. }
-            | Event::Info(_)
+            | Event::Info(..)
             | Event::Rebooting(_) => self.seen.answer = Some(event),
             Event::BaudChanged { baud } => {
                 let before = self.seen.baud.replace(baud);

@@ -34,6 +34,7 @@ impl Image {
             flags: OfferFlags {
                 restart: false,
                 wipe_state: true,
+                update_bootloader: false,
             },
             chunk_bytes: 65_536,
         }

@@ -18,6 +18,7 @@ fn an_offer_is_the_signature_and_the_manifest() {
     let flags = OfferFlags {
         restart: false,
         wipe_state: true,
+        update_bootloader: false,
     };
     let bytes = offer.len() as u32;
     assert_eq!(bench.messages[0], FromHost::Offer { bytes, flags });

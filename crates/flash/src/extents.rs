@@ -2,11 +2,30 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{SeekFrom, seek};
 
 const CHUNK_BYTES: u64 = 64 * 1_024;
+
+/// Bytes that can be searched: those of a file, or of an image in its partitions.
+pub(crate) trait Bytes {
+    /// As [`next_data`].
+    fn next_data(&self, offset: u64) -> u64;
+
+    /// As [`read_at`].
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl Bytes for File {
+    fn next_data(&self, offset: u64) -> u64 {
+        next_data(self, offset)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        read_at(self, buffer, offset)
+    }
+}
 
 /// The first byte at or behind `offset` that is not in a hole; the file's end if there is none.
 /// Where the medium cannot tell, `offset` itself.
@@ -23,7 +42,7 @@ pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     let mut had = 0;
     while let Some(rest) = buffer.get_mut(had..).filter(|rest| !rest.is_empty()) {
         let at = offset.saturating_add(u64::try_from(had).unwrap_or(u64::MAX));
-        match file.read_at(rest, at) {
+        match FileExt::read_at(file, rest, at) {
             Ok(0) => break,
             Ok(count) => had = had.saturating_add(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nx_image::boot_record::BootRecordError;
+
 use crate::device::StoreError;
 
 /// Why a device's storage cannot be used.
@@ -33,6 +35,29 @@ pub enum StorageError {
         /// What it is.
         what: &'static str,
     },
+    /// The disk, or what was offered, does not have what a disk with two slots needs.
+    #[error("{}: {what} is missing", path.display())]
+    Unusable {
+        /// The disk.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// Nothing says which slot the running system was started from.
+    #[error("{}: which slot runs is not known", path.display())]
+    UnknownSlot {
+        /// The disk.
+        path: PathBuf,
+    },
+    /// The slot that is to be written runs.
+    #[error("the running system is not confirmed: {why}")]
+    Unconfirmed {
+        /// More about it.
+        why: String,
+    },
+    /// The boot record does not allow it.
+    #[error("the boot record does not allow that")]
+    Record(#[from] BootRecordError),
     /// The operating system refused.
     #[error("{op} {} failed", path.display())]
     Io {
@@ -75,6 +100,7 @@ impl From<StorageError> for StoreError {
                     _ => Self::Failed(text),
                 }
             }
+            StorageError::Record(source) => Self::Failed(format!("{error}: {source}")),
             _ => Self::Failed(error.to_string()),
         }
     }

@@ -1,10 +1,9 @@
 //! A search of the installed image for blocks at any offset, by their rolling sums.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 
-use crate::extents::{next_data, read_at};
+use crate::extents::Bytes;
 use crate::rolling::Rolling;
 
 /// Blocks that are looked for at once, of which each takes about 16 bytes.
@@ -62,12 +61,12 @@ impl Search {
     }
 
     /// Looks through some more of the installed image; says whether there is more to look at.
-    pub(super) fn step(&mut self, file: &File) -> io::Result<bool> {
+    pub(super) fn step(&mut self, image: &dyn Bytes) -> io::Result<bool> {
         if self.at == 0 {
             self.wanted.sort_unstable();
         }
         // What lies in a hole is zero, and that is found by its digest.
-        let start = next_data(file, self.at);
+        let start = image.next_data(self.at);
         if start == u64::MAX {
             return Ok(false);
         }
@@ -75,7 +74,7 @@ impl Search {
         let window = usize::try_from(self.window).unwrap_or(usize::MAX);
         let step = usize::try_from(STEP_BYTES).unwrap_or(0);
         let mut bytes = vec![0; window.saturating_add(step)];
-        let had = read_at(file, &mut bytes, self.at)?;
+        let had = image.read_at(&mut bytes, self.at)?;
         bytes.truncate(had);
         self.look_through(&bytes, window);
         let is_end = had < window.saturating_add(step);

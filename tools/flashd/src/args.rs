@@ -1,11 +1,13 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr as _;
 
 use clap::{Parser, ValueEnum};
 use nx_flash::device::Policy;
 use nx_flash::storage::Layout;
 use nx_image::Profile;
+use nx_image::boot_record::Slot;
 use nx_transport::PortSpec;
 
 /// Receives signed OS images from `nx flash send`, proves every block, and installs them.
@@ -17,14 +19,19 @@ use nx_transport::PortSpec;
 #[command(name = "flashd", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Where hosts are: unix:/run/flash.sock?listen, /dev/virtio-ports/flash, /dev/ttyS0, ...
-    #[arg(long, value_name = "PORT", env = "NX_PORT")]
-    pub(crate) port: PortSpec,
-    /// File or block device that images are installed to; a missing file is created
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "NX_PORT",
+        required_unless_present = "confirm"
+    )]
+    pub(crate) port: Option<PortSpec>,
+    /// File or block device that images are installed to; a missing file is created, but for ab
     #[arg(long, value_name = "PATH")]
     pub(crate) target: PathBuf,
     /// Folder for what survives a power cut; created if missing, used by one flashd at a time
-    #[arg(long, value_name = "DIR")]
-    pub(crate) journal: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "confirm")]
+    pub(crate) journal: Option<PathBuf>,
     /// Public key that may sign images: PEM, or 64 hex digits; may be given more than once
     #[arg(long = "pub", value_name = "KEY")]
     pub(crate) keys: Vec<PathBuf>,
@@ -55,6 +62,14 @@ pub(crate) struct Args {
     /// How images are installed [default: in-place for block devices, file for all else]
     #[arg(long, value_enum)]
     pub(crate) layout: Option<LayoutArg>,
+    /// Slot that the running system was started from, with --layout ab [default: `nexus.slot=` of
+    /// the kernel's command line; without, it runs from elsewhere]
+    #[arg(long, value_name = "a|b", value_parser = Slot::from_str)]
+    pub(crate) slot: Option<Slot>,
+    /// With --layout ab: say that the running system is good, so that it is not on trial any more,
+    /// and exit
+    #[arg(long, requires = "layout", conflicts_with_all = ["once", "capture", "boot_record"])]
+    pub(crate) confirm: bool,
     /// Serve one session, then exit: 0 if the host was done, 3 if it was refused, 5 if it broke off
     #[arg(long)]
     pub(crate) once: bool,
@@ -68,6 +83,9 @@ Examples:
   flashd --port 'unix:/tmp/flash.sock?listen' --target disk.img --journal journal --pub os.pub
   flashd --port /dev/virtio-ports/flash --target /dev/vda --journal /state/flash --state /state \\
          --anchors /etc/nexus/anchors --board virt --profile release
+  flashd --port /dev/virtio-ports/flash --layout ab --target /dev/vda --journal /run/flash \\
+         --anchors /etc/nexus/anchors
+  flashd --confirm --layout ab --target /dev/vda
 
 Exit: 0 done or told to stop, 2 usage, 3 refused, 4 something is missing, 5 link or peer failed,
       6 not supported, 7 system or internal";
@@ -118,13 +136,17 @@ pub(crate) enum LayoutArg {
     File,
     /// Written over the target; recovery has to come from elsewhere
     InPlace,
+    /// Written to the slot that is not in use, of a disk with two: old or new, always
+    Ab,
 }
 
-impl From<LayoutArg> for Layout {
-    fn from(arg: LayoutArg) -> Self {
-        match arg {
-            LayoutArg::File => Self::File,
-            LayoutArg::InPlace => Self::InPlace,
+impl LayoutArg {
+    /// The layout of a store in files, if it is one.
+    pub(crate) const fn of_files(self) -> Option<Layout> {
+        match self {
+            Self::File => Some(Layout::File),
+            Self::InPlace => Some(Layout::InPlace),
+            Self::Ab => None,
         }
     }
 }

@@ -34,6 +34,12 @@ pub(crate) enum FlashdError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The operator named no port.
+    #[error("no port: --port PORT has to name one")]
+    NoPort,
+    /// Only a disk with two slots has anything to confirm.
+    #[error("--confirm and --slot are for --layout ab")]
+    NotAb,
     /// The storage cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -64,7 +70,7 @@ impl FlashdError {
     /// The exit code: the classes of `docs/provisioning/exit-codes.md`.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::NoKeys => 2,
+            Self::NoKeys | Self::NoPort | Self::NotAb => 2,
             Self::Refused => 3,
             Self::NoAnchors { .. } => 4,
             Self::BrokenOff => 5,
@@ -116,7 +122,12 @@ fn state_code(error: &ResetError) -> u8 {
 fn storage_code(error: &StorageError) -> u8 {
     match error {
         StorageError::Locked { .. } => 5,
-        StorageError::NotATarget { .. } | StorageError::ForeignStaging { .. } => 3,
+        StorageError::UnknownSlot { .. } => 2,
+        StorageError::NotATarget { .. }
+        | StorageError::ForeignStaging { .. }
+        | StorageError::Unconfirmed { .. }
+        | StorageError::Record(_) => 3,
+        StorageError::Unusable { .. } => 4,
         StorageError::Io { source, .. } => io_code(source.kind()),
         _ => 7,
     }

@@ -6,6 +6,7 @@
 
 mod anchors;
 mod args;
+mod backing;
 mod error;
 mod markers;
 mod serve;
@@ -16,9 +17,16 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::markers::Markers;
+
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    match serve::serve(&args) {
+    let done = if args.confirm {
+        backing::confirm(&args).map(|slot| Markers::to(io::stdout()).confirmed(slot))
+    } else {
+        serve::serve(&args)
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // There is nowhere else to say it.

@@ -6,6 +6,7 @@ use std::io::Write;
 
 use nx_flash::device::Event;
 use nx_flash::wire::AbortReason;
+use nx_image::boot_record::Slot;
 
 /// Says markers, one line each, out at once.
 ///
@@ -22,6 +23,16 @@ impl<W: Write> Markers<W> {
     /// The port is open and the storage is ready.
     pub(crate) fn ready(&mut self) {
         self.say("flashd: ready");
+    }
+
+    /// The slot on trial has no tries left, and this one runs again.
+    pub(crate) fn fell_back(&mut self, slot: Slot) {
+        self.say(&format!("flashd: fell back to slot {slot}"));
+    }
+
+    /// The slot is known to be good.
+    pub(crate) fn confirmed(&mut self, slot: Slot) {
+        self.say(&format!("flashd: slot {slot} confirmed"));
     }
 
     /// What the machine told, if there is a marker for it.
@@ -54,6 +65,12 @@ fn line(event: &Event) -> Option<String> {
             format!("flashd: wrote seg={} bytes={bytes}", word(name))
         }
         Event::BaudChanged { baud } => format!("flashd: line baud={baud}"),
+        Event::Slots(None) => "flashd: disk not provisioned".to_owned(),
+        Event::Slots(Some(slots)) => match slots.tries {
+            Some(1) => format!("flashd: slot {} on trial (1 try)", slots.on_trial()),
+            Some(tries) => format!("flashd: slot {} on trial ({tries} tries)", slots.on_trial()),
+            None => format!("flashd: slot {} confirmed", slots.confirmed),
+        },
         Event::VerifyOk => "flashd: verify ok".to_owned(),
         Event::Installed { .. } => "flashd: installed".to_owned(),
         Event::Rejected { code, detail } => {

@@ -8,7 +8,7 @@ use nx_flash::device::{Device, DeviceConfig, Event, Outcome, Request};
 use nx_flash::drive::{Driver, NoTape, Round, Shell, Tape};
 use nx_flash::machine::{Machine as _, RequestId};
 use nx_flash::splitter::FlashSplitter;
-use nx_flash::storage::{FileStore, FileStoreConfig, Worker};
+use nx_flash::storage::{Store, Worker};
 use nx_flash::time::Instant;
 use nx_flash::wire::AbortReason;
 use nx_reset::hold;
@@ -16,6 +16,7 @@ use nx_transport::{Clock, OpenOptions, PortSpec, Transport, TransportError, open
 
 use crate::anchors;
 use crate::args::Args;
+use crate::backing::{self, Backing};
 use crate::error::FlashdError;
 use crate::markers::Markers;
 use crate::stop::Stop;
@@ -29,15 +30,15 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// Serves until told to stop; with `--once`, until the first session has ended.
 pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
+    let port = args.port.as_ref().ok_or(FlashdError::NoPort)?;
     let keys = anchors::read(&args.keys, args.anchors.as_deref())?;
     let _hold = args.state.as_deref().map(hold).transpose()?;
-    let store = FileStore::open(&FileStoreConfig {
-        target: args.target.clone(),
-        journal: args.journal.clone(),
-        layout: args.layout.map(Into::into),
-        boot_record: args.boot_record.clone(),
-    })?;
-    let mut config = DeviceConfig::new(keys, store.boot());
+    let Backing {
+        store,
+        boot,
+        fell_back,
+    } = backing::open(args)?;
+    let mut config = DeviceConfig::new(keys, boot);
     let store = Worker::start(store).map_err(FlashdError::Thread)?;
     config.board.clone_from(&args.board);
     config.profile = args.profile.into();
@@ -47,7 +48,7 @@ pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
         .with_remote(args.allow_remote);
     options.connect_timeout = Duration::from_secs(5);
     let stop = Stop::watch()?;
-    let link = open(&args.port, &options)?;
+    let link = open(port, &options)?;
     // Hosts call at the speed that it is opened at.
     config.baud = link.caps().baud;
     let recorder = match &args.capture {
@@ -64,8 +65,11 @@ pub(crate) fn serve(args: &Args) -> Result<(), FlashdError> {
         driver: Driver::new(),
         capture_lost: false,
     };
+    if let Some(slot) = fell_back {
+        served.shell.markers.fell_back(slot);
+    }
     served.shell.markers.ready();
-    let result = served.run(link, &args.port, &options, args.once, &stop);
+    let result = served.run(link, port, &options, args.once, &stop);
     let captured = match served.recorder.take() {
         Some(recorder) => recorder.finish().map(drop),
         None => Ok(()),
@@ -290,7 +294,7 @@ impl End {
 
 /// What surrounds the device's machine.
 struct DeviceShell {
-    store: Worker<FileStore>,
+    store: Worker<Box<dyn Store>>,
     /// The store may take its own time.
     in_real_time: bool,
     markers: Markers<Stdout>,
@@ -301,7 +305,7 @@ struct DeviceShell {
 }
 
 impl DeviceShell {
-    fn new(store: Worker<FileStore>, in_real_time: bool) -> Self {
+    fn new(store: Worker<Box<dyn Store>>, in_real_time: bool) -> Self {
         Self {
             store,
             in_real_time,

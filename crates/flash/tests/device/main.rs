@@ -8,6 +8,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod ab;
 mod bench;
 mod files;
 mod hostile;

@@ -1,0 +1,7 @@
+//! Disks with two slots.
+
+mod checker;
+mod cuts;
+mod disk;
+mod image;
+mod life;

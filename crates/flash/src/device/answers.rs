@@ -79,6 +79,12 @@ impl Device {
                 transfer.prove(number, page, channel, &mut self.desk)?;
                 transfer.go_on(&mut self.desk);
             }
+            (Purpose::Ahead(segment, page), Stage::Transfer(transfer)) => {
+                transfer.page_ahead = None;
+                if let Outcome::Bytes(Some(bytes)) = outcome {
+                    transfer.take_page(segment, page, bytes);
+                }
+            }
             (Purpose::Written(number), Stage::Transfer(transfer)) => {
                 transfer.written(number, now, &mut self.desk);
                 let (received, durable) = (transfer.received, transfer.durable);

@@ -90,6 +90,7 @@ impl Transfer {
         if had || comes || self.zeros.are_due_at(block.number) {
             return Ok(true);
         }
+        self.load_ahead(&block, desk);
         let inside = u32::try_from(at.saturating_sub(block.offset)).unwrap_or(u32::MAX);
         match self.assemblies.fit(&block, form, inside, data) {
             Fitted::Taken => Ok(true),

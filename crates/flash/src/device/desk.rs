@@ -15,6 +15,8 @@ pub(super) enum Purpose {
     Survey,
     /// A page, to prove the block with this number that is whole.
     Prove(u32),
+    /// A page, before a block needs it.
+    Ahead(u8, u16),
     /// The block with this number is on the medium.
     Written(u32),
     /// So many received blocks are durable.

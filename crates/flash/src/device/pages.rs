@@ -31,6 +31,30 @@ impl Transfer {
         }
     }
 
+    /// Asks for the page of a block that comes in, and for the one behind it, before they are
+    /// needed: blocks that are whole and wait for their page take the room of those to come.
+    pub(super) fn load_ahead(&mut self, block: &Block, desk: &mut Desk) {
+        if self.page_ahead.is_some() {
+            return;
+        }
+        let (segment, page) = (block.segment, block.page());
+        let next = match page.checked_add(1) {
+            Some(next) if next < self.map.page_count(segment) => (segment, next),
+            _ => (segment.saturating_add(1), 0),
+        };
+        let is_missing = |(segment, page): &(u8, u16)| {
+            !self.digests.has(*segment, *page) && self.pages.contains_key(&(*segment, *page))
+        };
+        let wanted = [(segment, page), next].into_iter().find(is_missing);
+        if let Some((segment, page)) = wanted
+            && let Some(root) = self.root(segment)
+        {
+            self.page_ahead = wanted;
+            let purpose = Purpose::Ahead(segment, page);
+            desk.ask(Request::LoadPage { root, page }, purpose);
+        }
+    }
+
     /// Takes a page from the store if it is the one that was proven.
     pub(super) fn take_page(&mut self, segment: u8, page: u16, bytes: Vec<u8>) -> bool {
         let good = self.pages.get(&(segment, page)) == Some(&Digest::of(&bytes));

@@ -51,6 +51,8 @@ pub(super) struct Transfer {
     pub(super) digests: Digests,
     /// Digests of the pages that were proven, by segment and page.
     pub(super) pages: BTreeMap<(u8, u16), Digest>,
+    /// A page that the store is asked for before a block needs it.
+    pub(super) page_ahead: Option<(u8, u16)>,
     pub(super) directory: Option<(u8, Vec<u8>)>,
     pub(super) wanted: Option<(Object, Incoming)>,
     pub(super) assemblies: Assemblies,
@@ -107,6 +109,7 @@ impl Transfer {
             looked_at_bytes: 0,
             digests: Digests::default(),
             pages: BTreeMap::new(),
+            page_ahead: None,
             directory: None,
             wanted: None,
             assemblies: Assemblies::with_room_for(usize::try_from(room).unwrap_or(2)),

@@ -524,3 +524,49 @@ fn two_of_the_largest_blocks_always_fit_the_window() {
     bench.done(&image);
     assert_eq!(bench.store.installed().unwrap(), image.bytes);
 }
+
+#[test]
+fn a_page_is_asked_for_before_a_block_needs_it_and_so_is_the_next() {
+    // Six segments of one page each: more than are kept in memory.
+    let kinds = [
+        SegmentKind::Bootloader,
+        SegmentKind::Kernel,
+        SegmentKind::Initrd,
+        SegmentKind::Rootfs,
+        SegmentKind::Pkgfs,
+        SegmentKind::State,
+    ];
+    let content = |kind, seed| (kind, random_bytes(BLOCK, seed));
+    let image = image::of(
+        kinds
+            .into_iter()
+            .zip(1..)
+            .map(|(k, s)| content(k, s))
+            .collect(),
+    );
+    let mut bench = bench();
+    bench.begin(&image, NOTHING);
+    let roots: Vec<_> = image
+        .manifest
+        .segments
+        .iter()
+        .map(|s| s.block_root)
+        .collect();
+    let asked_for = |bench: &mut Bench<MemoryStore>, offset: usize| {
+        bench.requests.clear();
+        bench.data(offset as u64, &image.bytes[offset..offset + 64]);
+        let page_of = |request: &Request| match request {
+            Request::LoadPage { root, .. } => roots.iter().position(|known| known == root),
+            _ => None,
+        };
+        bench
+            .requests
+            .iter()
+            .filter_map(page_of)
+            .collect::<Vec<_>>()
+    };
+    // No block is whole yet.
+    assert_eq!(asked_for(&mut bench, 0), [0]);
+    assert_eq!(asked_for(&mut bench, 64), [1]);
+    assert_eq!(asked_for(&mut bench, 128), [] as [usize; 0]);
+}

@@ -109,7 +109,8 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Reads the newest record that is whole; with none, nothing is remembered.
+    /// Reads the newest record that is whole, and makes sure that it is durable; with none, nothing
+    /// is remembered.
     pub(super) fn open(ops: &Arc<dyn Ops>, dir: &Path) -> Result<Self, StorageError> {
         let mut newest = Record::default();
         for name in NAMES {
@@ -119,6 +120,12 @@ impl Journal {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(StorageError::io("open", &path)(error)),
             };
+            // Who wrote it may have been stopped before it was durable, or been told that it is not.
+            // The next record takes the place of the one before it, which may be all that the
+            // medium has: what is read here has to be what the medium has.
+            ops.sync_all(&file)
+                .map_err(StorageError::io("sync", &path))?;
+            ops.forget_cached(&file);
             let mut bytes = [0; RECORD_BYTES_MAX];
             let len = file
                 .read_at(&mut bytes, 0)
@@ -128,6 +135,7 @@ impl Journal {
                 newest = record;
             }
         }
+        ops.sync_dir(dir).map_err(StorageError::io("sync", dir))?;
         Ok(Self {
             ops: Arc::clone(ops),
             dir: dir.to_owned(),

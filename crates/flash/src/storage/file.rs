@@ -159,7 +159,11 @@ impl FileStore {
 
     fn answer(&mut self, request: Request) -> Result<Outcome, StoreError> {
         Ok(match request {
-            Request::Status => Outcome::Status(self.status()),
+            Request::Status => {
+                // After an install that failed half way, the records may name the image before.
+                self.recover()?;
+                Outcome::Status(self.status())
+            }
             Request::Begin {
                 manifest,
                 signature,

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::directory::Directory;
 use crate::entry::Entry;
 use crate::error::ResetError;
-use crate::intent::{INTENT, Intent, RESERVED, Standing};
+use crate::intent::{self, INTENT, Intent, RESERVED, Standing};
 use crate::kept;
 use crate::limits::{MOVES_PER_SYNC, ROUNDS_MAX};
 use crate::ops::{Ops, System};
@@ -50,11 +50,15 @@ pub fn execute_with(
     let Look { survey, standing } = survey::look(&root, policy)?;
     let found = plan(&survey.entries, policy);
     let begun = match standing {
-        Standing::Begun(Some(intent)) => Begun {
-            intent,
-            resumed: true,
-            kept: survey.kept_digest,
-        },
+        Standing::Begun(Some(intent)) => {
+            // Who wrote it may have been stopped before it was durable.
+            intent::make_durable(ops, root.directory()).map_err(ResetError::midway)?;
+            Begun {
+                intent,
+                resumed: true,
+                kept: survey.kept_digest,
+            }
+        }
         // Damaged, but targets have moved: a new record takes its place, for the case of another
         // cut.
         Standing::Begun(None) => {
@@ -77,6 +81,9 @@ pub fn execute_with(
                 });
             }
             if found.removals().next().is_none() && !survey.litter {
+                // An earlier run may have been stopped before the last removal was durable.
+                let synced = ops.sync(root.directory().as_fd());
+                synced.map_err(|errno| ResetError::io("fsync", "state:/", errno))?;
                 return Ok(nothing_to_do(survey, got));
             }
             let intent = Intent::new(&found, survey.kept_digest);

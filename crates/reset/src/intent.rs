@@ -123,6 +123,18 @@ impl Intent {
     }
 }
 
+/// Makes an intent durable that was found in a state root.
+pub(crate) fn make_durable(ops: &mut dyn Ops, root: &Directory) -> Result<(), ResetError> {
+    let fail = |errno| ResetError::io("fsync", INTENT_URI, errno);
+    let reserved = root.open(RESERVED).map_err(fail)?;
+    let file = reserved.open_file(INTENT, OFlags::empty()).map_err(fail)?;
+    ops.sync(file.as_fd()).map_err(fail)?;
+    for directory in [&reserved, root] {
+        ops.sync(directory.as_fd()).map_err(fail)?;
+    }
+    Ok(())
+}
+
 /// Where a state root stands, before a run.
 #[derive(Debug)]
 pub(crate) enum Standing {

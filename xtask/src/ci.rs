@@ -7,7 +7,7 @@ use crate::{
     parts,
     repo::Repo,
     setup::{self, TARGET_NEEDS, TEST_NEEDS},
-    targets, test, tidy,
+    sim, targets, test, tidy,
     timing::Timings,
 };
 
@@ -57,6 +57,11 @@ pub const STEPS: &[Step] = &[
         name: "test",
         summary: "every test of the workspace",
         run: |repo| test::run(repo, &[]),
+    },
+    Step {
+        name: "sim",
+        summary: "no power cut breaks what a device promised",
+        run: |repo| sim::run(repo, &["--states", "10000"].map(str::to_owned)),
     },
     Step {
         name: "docs",

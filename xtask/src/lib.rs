@@ -14,6 +14,7 @@ pub mod fuzz;
 pub mod parts;
 pub mod repo;
 pub mod setup;
+pub mod sim;
 pub mod targets;
 pub mod task;
 pub mod test;

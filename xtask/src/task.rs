@@ -7,7 +7,7 @@ use crate::{
     fuzz, parts,
     repo::Repo,
     setup::{self, TARGET_NEEDS, TEST_NEEDS},
-    targets, test, tidy,
+    sim, targets, test, tidy,
 };
 
 /// What the caller wants done.
@@ -25,6 +25,8 @@ pub enum Task {
     Fuzz(Vec<String>),
     /// Make a serial line to play with, with the options of `line`.
     Line(Vec<String>),
+    /// Cut the power of a simulated world, with the options of `sim`.
+    Sim(Vec<String>),
     /// Build for bare targets.
     Targets,
     /// Check the rules that no compiler checks.
@@ -46,6 +48,7 @@ cargo xtask TASK
                 measure, beside peers; docs/performance.md explains the tables
   fuzz [--runs N] [--seed S] [--targets NAME,…] [--keep yes]
                 every parser of bytes from outside under libFuzzer; needs a C++ compiler
+  sim [ARGS…]   cut the power of a simulated world by the thousand; see sim --help
   line [ARGS…]  a serial line between two terminals, by hand; see line --help
   targets       build the no_std halves for riscv64 and wasm32
   tidy          check the rules that no compiler checks
@@ -75,6 +78,7 @@ impl Task {
             "bench" => return Ok(Self::Bench(rest)),
             "fuzz" => return Ok(Self::Fuzz(rest)),
             "line" => return Ok(Self::Line(rest)),
+            "sim" => return Ok(Self::Sim(rest)),
             "help" | "--help" | "-h" => Self::Help,
             "targets" => Self::Targets,
             "tidy" => Self::Tidy,
@@ -121,6 +125,7 @@ impl Task {
                 .args(["--quiet", "--release", "-p", "line", "--"])
                 .args(args)
                 .run(),
+            Self::Sim(args) => sim::run(repo, &args),
             Self::Targets => targets::build(repo),
             Self::Tidy => tidy::run(repo),
             Self::Deny => deny::check(repo),

@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 
 /// A SplitMix64 generator (Steele, Lea, Flood 2014): the same draws for the same seed.
 #[derive(Clone, Debug)]
-pub(crate) struct Draw(u64);
+pub struct Draw(u64);
 
 impl Draw {
-    pub(crate) const fn of(seed: u64) -> Self {
+    /// From this seed.
+    pub const fn of(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -20,13 +21,13 @@ impl Draw {
     }
 
     /// One of a range, each as likely.
-    pub(crate) fn within(&mut self, range: RangeInclusive<usize>) -> usize {
+    pub fn within(&mut self, range: RangeInclusive<usize>) -> usize {
         let count = (range.end() - range.start()) as u64 + 1;
         range.start() + (self.roll() % count) as usize
     }
 
     /// One of a range, each order of magnitude about as likely.
-    pub(crate) fn scaled(&mut self, range: RangeInclusive<usize>) -> usize {
+    pub fn scaled(&mut self, range: RangeInclusive<usize>) -> usize {
         let (least, most) = range.into_inner();
         let doublings = (most / least).ilog2() as usize;
         let from = least << self.within(0..=doublings);
@@ -34,17 +35,17 @@ impl Draw {
     }
 
     /// One of these.
-    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.within(0..=choices.len() - 1)]
     }
 
     /// True with a probability of one in `count`.
-    pub(crate) fn one_in(&mut self, count: usize) -> bool {
+    pub fn one_in(&mut self, count: usize) -> bool {
         self.within(0..=count - 1) == 0
     }
 
     /// A `--chunk`.
-    pub(crate) fn chunk(&mut self) -> u32 {
+    pub fn chunk(&mut self) -> u32 {
         u32::try_from(self.scaled(64..=65_536)).unwrap()
     }
 }

@@ -20,6 +20,7 @@ mod rig;
 mod shells;
 mod soak;
 
+pub use draw::Draw;
 pub use link::Link;
 pub use nx_image::test_image::{TestImage, random_bytes};
 pub use rig::{Outcome, Rig, run_for};

@@ -120,8 +120,8 @@ impl Journal {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(StorageError::io("open", &path)(error)),
             };
-            // Who wrote it may have been stopped before it was durable, or been told that it is not.
-            // The next record takes the place of the one before it, which may be all that the
+            // Who wrote it may have been stopped before it was durable, or been told that it is
+            // not. The next record takes the place of the one before it, which may be all that the
             // medium has: what is read here has to be what the medium has.
             ops.sync_all(&file)
                 .map_err(StorageError::io("sync", &path))?;

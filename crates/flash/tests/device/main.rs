@@ -17,4 +17,5 @@ mod offers;
 mod packed;
 mod rivals;
 mod sessions;
+mod signatures;
 mod transfers;

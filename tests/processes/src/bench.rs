@@ -51,17 +51,21 @@ impl Bench {
 
     /// Builds an image with more arguments, signed by another key.
     pub fn build(&self, name: &str, bytes: usize, seed: u64, more: &[&str], key: &str) {
-        let pkgfs = self
-            .work
-            .random_file(&format!("{name}.pkgfs"), bytes, seed)
-            .display()
-            .to_string();
+        let pkgfs = format!("{name}.pkgfs");
+        self.work.random_file(&pkgfs, bytes, seed);
+        let mut args = self.build_args(name, &pkgfs, key);
+        args.extend(more.iter().map(ToString::to_string));
+        nx(args).ok();
+    }
+
+    /// What `nx` is told: build `NAME.img` from a file in the folder, signed by this key.
+    #[must_use]
+    pub fn build_args(&self, name: &str, pkgfs: &str, key: &str) -> Vec<String> {
         let mut args: Vec<String> = ["image", "build", "--profile", "dev", "--board", "virt"]
             .map(str::to_owned)
             .into();
-        args.extend(more.iter().map(ToString::to_string));
         for (flag, value) in [
-            ("--pkgfs", pkgfs),
+            ("--pkgfs", self.path(pkgfs)),
             ("--out", self.path(&format!("{name}.img"))),
             ("--manifest", self.path(&format!("{name}.json"))),
             ("--sig", self.path(&format!("{name}.sig"))),
@@ -69,7 +73,7 @@ impl Bench {
         ] {
             args.extend([flag.to_owned(), value]);
         }
-        nx(args).ok();
+        args
     }
 
     /// The socket between the two, as a port of `nx`.

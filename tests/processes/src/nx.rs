@@ -93,6 +93,11 @@ impl Nx {
         caught.checked_shr(bit).unwrap_or(0) & 1 == 1
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it at once, as `kill -9` does.
     pub fn kill(self) {
         drop(self);

@@ -1,5 +1,6 @@
 //! One file a target.
 
+mod boot_record;
 mod capture;
 mod deframer;
 mod device;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     capture::TARGET,
     port::TARGET,
     state_header::TARGET,
+    boot_record::TARGET,
     sidecar::TARGET,
     device::TARGET,
     host::TARGET,

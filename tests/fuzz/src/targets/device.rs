@@ -156,6 +156,7 @@ fn take(peer: &mut Peer, step: Step) {
                 OfferFlags {
                     restart,
                     wipe_state,
+                    update_bootloader: false,
                 },
             );
         }

@@ -1,0 +1,31 @@
+//! A virtual machine through its whole life: from a blank disk to a booted system and back.
+//!
+//! Nothing here is simulated but the hardware: QEMU runs real firmware, a real kernel and the
+//! shipped programs, without acceleration and without a network. [`Machine`] is the hardware,
+//! [`Tree`] and [`Release`] are what runs on it, [`Nx`] is the host.
+
+mod console;
+mod digest;
+mod error;
+mod hand;
+mod host;
+mod lab;
+mod monitor;
+mod parts;
+mod qemu;
+mod release;
+mod room;
+mod tree;
+
+pub use console::Console;
+pub use digest::sha256;
+pub use error::{MachineError, Result};
+pub use hand::{Done, Hand};
+pub use host::{Ended, Nx, Sent};
+pub use lab::{BOARD, BOOT_LIMIT, LIMIT, Lab, SEND_LIMIT};
+pub use monitor::Monitor;
+pub use parts::Parts;
+pub use qemu::{Boot, Machine, Setup, Uart};
+pub use release::{Keys, Recipe, Release, pack_initramfs};
+pub use room::Room;
+pub use tree::Tree;

@@ -1,0 +1,127 @@
+//! QEMU's monitor: what it counts, and pauses.
+//!
+//! The protocol is QMP: one JSON object a line.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::error::{MachineError, Result};
+
+/// How long an answer may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A conversation with QEMU.
+#[derive(Debug)]
+pub struct Monitor {
+    stream: BufReader<UnixStream>,
+    socket: PathBuf,
+}
+
+impl Monitor {
+    /// Connects, and leaves the mode in which only capabilities are spoken of.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`]; [`MachineError::Broken`] if it speaks something else.
+    pub fn connect(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket).map_err(MachineError::io("connect to", socket))?;
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .map_err(MachineError::io("set a limit on", socket))?;
+        let mut monitor = Self {
+            stream: BufReader::new(stream),
+            socket: socket.to_owned(),
+        };
+        monitor.line()?;
+        monitor.ask("qmp_capabilities")?;
+        Ok(monitor)
+    }
+
+    /// Stops the guest's processors until [`Monitor::go_on`].
+    ///
+    /// # Errors
+    /// As [`Monitor::connect`].
+    pub fn pause(&mut self) -> Result<()> {
+        self.ask("stop").map(drop)
+    }
+
+    /// Lets the guest run again.
+    ///
+    /// # Errors
+    /// As [`Monitor::connect`].
+    pub fn go_on(&mut self) -> Result<()> {
+        self.ask("cont").map(drop)
+    }
+
+    /// How many writes the guest's disks have been asked for since the start.
+    ///
+    /// # Errors
+    /// As [`Monitor::connect`].
+    pub fn disk_writes(&mut self) -> Result<u64> {
+        let stats = self.ask("query-blockstats")?;
+        writes_of_devices(&stats)
+            .ok_or_else(|| MachineError::broken("QEMU counts writes", stats.to_string()))
+    }
+
+    fn ask(&mut self, command: &str) -> Result<Value> {
+        let text = format!("{}\n", json!({ "execute": command }));
+        self.stream
+            .get_mut()
+            .write_all(text.as_bytes())
+            .map_err(MachineError::io("write to", &self.socket))?;
+        loop {
+            let line = self.line()?;
+            let answer: Value = serde_json::from_str(&line)
+                .map_err(|error| MachineError::broken("QEMU speaks JSON", error.to_string()))?;
+            if let Some(result) = answer.get("return") {
+                return Ok(result.clone());
+            }
+            if answer.get("error").is_some() {
+                return Err(MachineError::broken(format!("QEMU does `{command}`"), line));
+            }
+        }
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        let read = self.stream.read_line(&mut line);
+        read.map_err(MachineError::io("read from", &self.socket))?;
+        Ok(line)
+    }
+}
+
+/// The sum over the devices that have a name in the guest: firmware flash has none.
+fn writes_of_devices(stats: &Value) -> Option<u64> {
+    let devices = stats.as_array()?.iter();
+    let named = devices.filter(|device| {
+        let qdev = device.get("qdev").and_then(Value::as_str);
+        qdev.is_some_and(|qdev| !qdev.is_empty())
+    });
+    named
+        .map(|device| device.get("stats")?.get("wr_operations")?.as_u64())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_of_the_firmware_do_not_count() {
+        let stats = json!([
+            {"device": "pflash1", "stats": {"wr_operations": 9}},
+            {"qdev": "/machine/peripheral/disk", "stats": {"wr_operations": 4}},
+            {"qdev": "/machine/peripheral/log", "stats": {"wr_operations": 2}},
+        ]);
+        assert_eq!(writes_of_devices(&stats), Some(6));
+        assert_eq!(
+            writes_of_devices(&json!([{"qdev": "x", "stats": {}}])),
+            None
+        );
+    }
+}

@@ -66,6 +66,26 @@ pub const TEST_NEEDS: &[Need] = &[
     ),
 ];
 
+/// The virtual machine and what it boots with.
+pub const MACHINE_NEEDS: &[Need] = &[
+    need("qemu-system-x86_64", "qemu-system-x86", "is the machine"),
+    need(
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "ovmf",
+        "is the machine's UEFI firmware",
+    ),
+    need("grub-mkimage", "grub-common", "makes its boot loader"),
+    need(
+        "/usr/lib/grub/x86_64-efi/kernel.img",
+        "grub-efi-amd64-bin",
+        "is its boot loader",
+    ),
+    need("mkfs.vfat", "dosfstools", "makes its EFI system partition"),
+    need("mcopy", "mtools", "fills its EFI system partition"),
+    need("mkfs.ext4", "e2fsprogs", "makes its state file system"),
+    need("socat", "socat", "is what nx is measured beside"),
+];
+
 /// Builds the `no_std` half for targets that the main toolchain has no `core` for.
 pub const TARGET_NEEDS: &[Need] = &[
     need(

@@ -23,7 +23,7 @@ pub use error::{MachineError, Result};
 pub use hand::{Done, Hand};
 pub use host::{Ended, Nx, Sent};
 pub use lab::{BOARD, BOOT_LIMIT, LIMIT, Lab, SEND_LIMIT};
-pub use monitor::Monitor;
+pub use monitor::{Monitor, Writes};
 pub use parts::Parts;
 pub use qemu::{Boot, Machine, Setup, Uart};
 pub use release::{Keys, Recipe, Release, pack_initramfs};

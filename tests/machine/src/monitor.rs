@@ -16,6 +16,15 @@ use crate::error::{MachineError, Result};
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What has been written to a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Writes {
+    /// How many writes.
+    pub operations: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// A conversation with QEMU.
 #[derive(Debug)]
 pub struct Monitor {
@@ -58,11 +67,11 @@ impl Monitor {
         self.ask("cont").map(drop)
     }
 
-    /// How many writes the guest's disks have been asked for since the start.
+    /// What the guest has written to its disk since the start.
     ///
     /// # Errors
     /// As [`Monitor::connect`].
-    pub fn disk_writes(&mut self) -> Result<u64> {
+    pub fn disk_writes(&mut self) -> Result<Writes> {
         let stats = self.ask("query-blockstats")?;
         writes_of_devices(&stats)
             .ok_or_else(|| MachineError::broken("QEMU counts writes", stats.to_string()))
@@ -96,15 +105,19 @@ impl Monitor {
 }
 
 /// The sum over the devices that have a name in the guest: firmware flash has none.
-fn writes_of_devices(stats: &Value) -> Option<u64> {
+fn writes_of_devices(stats: &Value) -> Option<Writes> {
     let devices = stats.as_array()?.iter();
     let named = devices.filter(|device| {
         let qdev = device.get("qdev").and_then(Value::as_str);
         qdev.is_some_and(|qdev| !qdev.is_empty())
     });
-    named
-        .map(|device| device.get("stats")?.get("wr_operations")?.as_u64())
-        .sum()
+    let mut sum = Writes::default();
+    for device in named {
+        let number = |member| device.get("stats")?.get(member)?.as_u64();
+        sum.operations = sum.operations.saturating_add(number("wr_operations")?);
+        sum.bytes = sum.bytes.saturating_add(number("wr_bytes")?);
+    }
+    Some(sum)
 }
 
 #[cfg(test)]
@@ -114,11 +127,17 @@ mod tests {
     #[test]
     fn writes_of_the_firmware_do_not_count() {
         let stats = json!([
-            {"device": "pflash1", "stats": {"wr_operations": 9}},
-            {"qdev": "/machine/peripheral/disk", "stats": {"wr_operations": 4}},
-            {"qdev": "/machine/peripheral/log", "stats": {"wr_operations": 2}},
+            {"device": "pflash1", "stats": {"wr_operations": 9, "wr_bytes": 900}},
+            {"qdev": "/machine/peripheral/disk", "stats": {"wr_operations": 4, "wr_bytes": 400}},
+            {"qdev": "/machine/peripheral/log", "stats": {"wr_operations": 2, "wr_bytes": 100}},
         ]);
-        assert_eq!(writes_of_devices(&stats), Some(6));
+        assert_eq!(
+            writes_of_devices(&stats),
+            Some(Writes {
+                operations: 6,
+                bytes: 500
+            })
+        );
         assert_eq!(
             writes_of_devices(&json!([{"qdev": "x", "stats": {}}])),
             None

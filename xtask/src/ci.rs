@@ -4,9 +4,9 @@
 use crate::{
     deny,
     error::{Result, XtaskError},
-    parts,
+    parts, qemu,
     repo::Repo,
-    setup::{self, TARGET_NEEDS, TEST_NEEDS},
+    setup::{self, MACHINE_NEEDS, TARGET_NEEDS, TEST_NEEDS},
     sim, targets, test, tidy,
     timing::Timings,
 };
@@ -26,7 +26,7 @@ pub const STEPS: &[Step] = &[
     Step {
         name: "setup",
         summary: "programs that the steps call are there, or get installed",
-        run: |_| setup::ensure(TEST_NEEDS.iter().chain(TARGET_NEEDS)),
+        run: |_| setup::ensure(TEST_NEEDS.iter().chain(MACHINE_NEEDS).chain(TARGET_NEEDS)),
     },
     Step {
         name: "parts",
@@ -72,6 +72,11 @@ pub const STEPS: &[Step] = &[
         name: "targets",
         summary: "the no_std halves build for bare targets",
         run: targets::build,
+    },
+    Step {
+        name: "qemu",
+        summary: "a virtual machine, from blank disk to booted system",
+        run: |repo| qemu::run(repo, &[]),
     },
     Step {
         name: "demo",

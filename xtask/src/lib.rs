@@ -12,6 +12,7 @@ pub mod deny;
 pub mod error;
 pub mod fuzz;
 pub mod parts;
+pub mod qemu;
 pub mod repo;
 pub mod setup;
 pub mod sim;

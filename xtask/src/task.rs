@@ -4,9 +4,9 @@
 use crate::{
     bench, ci, deny,
     error::{Result, XtaskError},
-    fuzz, parts,
+    fuzz, parts, qemu,
     repo::Repo,
-    setup::{self, TARGET_NEEDS, TEST_NEEDS},
+    setup::{self, MACHINE_NEEDS, TARGET_NEEDS, TEST_NEEDS},
     sim, targets, test, tidy,
 };
 
@@ -27,6 +27,8 @@ pub enum Task {
     Line(Vec<String>),
     /// Cut the power of a simulated world, with the options of `sim`.
     Sim(Vec<String>),
+    /// Take a virtual machine through its life, with the options of `machine`.
+    Qemu(Vec<String>),
     /// Build for bare targets.
     Targets,
     /// Check the rules that no compiler checks.
@@ -50,6 +52,7 @@ cargo xtask TASK
                 every parser of bytes from outside under libFuzzer; needs a C++ compiler
   sim [ARGS…]   cut the power of a simulated world by the thousand; see sim --help
   line [ARGS…]  a serial line between two terminals, by hand; see line --help
+  qemu [ARGS…]  a virtual machine: flashed blank, booted, updated, cut off; see qemu --help
   targets       build the no_std halves for riscv64 and wasm32
   tidy          check the rules that no compiler checks
   deny          check licences, sources and duplicates of dependencies
@@ -79,6 +82,7 @@ impl Task {
             "fuzz" => return Ok(Self::Fuzz(rest)),
             "line" => return Ok(Self::Line(rest)),
             "sim" => return Ok(Self::Sim(rest)),
+            "qemu" => return Ok(Self::Qemu(rest)),
             "help" | "--help" | "-h" => Self::Help,
             "targets" => Self::Targets,
             "tidy" => Self::Tidy,
@@ -126,11 +130,14 @@ impl Task {
                 .args(args)
                 .run(),
             Self::Sim(args) => sim::run(repo, &args),
+            Self::Qemu(args) => qemu::run(repo, &args),
             Self::Targets => targets::build(repo),
             Self::Tidy => tidy::run(repo),
             Self::Deny => deny::check(repo),
             Self::Parts => parts::ensure(repo),
-            Self::Setup => setup::ensure(TEST_NEEDS.iter().chain(TARGET_NEEDS)),
+            Self::Setup => {
+                setup::ensure(TEST_NEEDS.iter().chain(MACHINE_NEEDS).chain(TARGET_NEEDS))
+            }
         }
     }
 }

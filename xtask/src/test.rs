@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     parts,
     repo::Repo,
-    setup::{self, TEST_NEEDS},
+    setup::{self, MACHINE_NEEDS, TEST_NEEDS},
 };
 
 /// Fetches what the tests need, then runs `cargo test` with `args`, by default for the workspace.
@@ -13,7 +13,7 @@ use crate::{
 /// Those of [`setup::ensure`] and [`parts::ensure`];
 /// [`XtaskError::Failed`](crate::XtaskError::Failed) if a test fails.
 pub fn run(repo: &Repo, args: &[String]) -> Result<()> {
-    setup::ensure(TEST_NEEDS)?;
+    setup::ensure(TEST_NEEDS.iter().chain(MACHINE_NEEDS))?;
     parts::ensure(repo)?;
     let cargo = repo.cargo("test").arg("--locked");
     let cargo = if args.is_empty() {

@@ -82,6 +82,27 @@ impl Console {
         self.said().lines.get(mark..).unwrap_or_default().to_vec()
     }
 
+    /// Waits until nobody can say anything any more.
+    ///
+    /// # Errors
+    /// [`MachineError::Late`].
+    pub fn wait_for_end(&self, limit: Duration) -> Result<()> {
+        let said = self.said();
+        let waited = self
+            .shared
+            .1
+            .wait_timeout_while(said, limit, |said| !said.ended);
+        let (said, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if said.ended {
+            return Ok(());
+        }
+        Err(MachineError::Late {
+            what: "end of QEMU".to_owned(),
+            limit,
+            last: said.tail(),
+        })
+    }
+
     /// Waits for a line after the first `mark` with `text` in it; returns the line.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -16,9 +17,6 @@ use crate::{
     parts::Parts,
     release::Release,
 };
-
-/// How often a run is looked at that may have ended.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What a run of `nx --json` came to.
 #[derive(Debug, Clone)]
@@ -70,7 +68,7 @@ impl Ended {
 #[derive(Debug)]
 pub struct Nx {
     child: Child,
-    outputs: Option<[thread::JoinHandle<String>; 2]>,
+    outputs: Vec<Receiver<String>>,
 }
 
 /// What `nx flash send` did.
@@ -102,8 +100,11 @@ impl Nx {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(MachineError::io("start", parts.nx()))?;
-        let streams = child.stdout.take().zip(child.stderr.take());
-        let outputs = streams.map(|(out, err)| [read_all(out), read_all(err)]);
+        let outputs = [
+            child.stdout.take().map(read_all),
+            child.stderr.take().map(read_all),
+        ];
+        let outputs = outputs.into_iter().flatten().collect();
         Ok(Self { child, outputs })
     }
 
@@ -144,26 +145,19 @@ impl Nx {
     /// # Errors
     /// [`MachineError::Late`], and it is killed.
     pub fn wait(mut self, limit: Duration) -> Result<Ended> {
-        let started = Instant::now();
-        let status = loop {
-            let status = self.child.try_wait();
-            if let Some(status) = status.map_err(MachineError::io("wait for", "nx"))? {
-                break status;
-            }
-            if started.elapsed() > limit {
-                return Err(MachineError::Late {
-                    what: "end of nx".to_owned(),
-                    limit,
-                    last: String::new(),
-                });
-            }
-            thread::sleep(LOOK_EVERY);
+        let late = |_| MachineError::Late {
+            what: "end of nx".to_owned(),
+            limit,
+            last: String::new(),
         };
-        let text = |thread: thread::JoinHandle<String>| thread.join().unwrap_or_default();
-        let outputs = self.outputs.take();
-        let (stdout, stderr) = outputs
-            .map(|[out, err]| (text(out), text(err)))
-            .unwrap_or_default();
+        let mut outputs = [String::new(), String::new()];
+        for (output, text) in self.outputs.iter().zip(&mut outputs) {
+            // It ends with the process.
+            *text = output.recv_timeout(limit).map_err(late)?;
+        }
+        let [stdout, stderr] = outputs;
+        let status = self.child.wait();
+        let status = status.map_err(MachineError::io("wait for", "nx"))?;
         Ok(Ended {
             code: status.code().unwrap_or(128),
             json: serde_json::from_str(&stdout).unwrap_or(Value::Null),
@@ -202,11 +196,13 @@ fn unix(socket: &Path) -> PathBuf {
     PathBuf::from(format!("unix:{}", socket.display()))
 }
 
-fn read_all(mut stream: impl std::io::Read + Send + 'static) -> thread::JoinHandle<String> {
+fn read_all(mut stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, read) = channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         // What has come until an error is what there is.
         let _ = stream.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        sender.send(String::from_utf8_lossy(&bytes).into_owned())
+    });
+    read
 }

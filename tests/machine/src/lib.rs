@@ -14,7 +14,9 @@ mod monitor;
 mod parts;
 mod qemu;
 mod release;
+mod report;
 mod room;
+pub mod scenario;
 mod tree;
 
 pub use console::Console;
@@ -27,5 +29,6 @@ pub use monitor::{Monitor, Writes};
 pub use parts::Parts;
 pub use qemu::{Boot, Machine, Setup, Uart};
 pub use release::{Keys, Recipe, Release, pack_initramfs};
+pub use report::{Report, line};
 pub use room::Room;
 pub use tree::Tree;

@@ -1,4 +1,4 @@
-//! QEMU's monitor: what it counts, and pauses.
+//! QEMU's monitor: what it counts.
 //!
 //! The protocol is QMP: one JSON object a line.
 
@@ -33,12 +33,11 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Connects, and leaves the mode in which only capabilities are spoken of.
+    /// Over the stream on which QEMU has called `socket`.
     ///
     /// # Errors
     /// [`MachineError::Io`]; [`MachineError::Broken`] if it speaks something else.
-    pub fn connect(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket).map_err(MachineError::io("connect to", socket))?;
+    pub(crate) fn over(stream: UnixStream, socket: &Path) -> Result<Self> {
         stream
             .set_read_timeout(Some(PATIENCE))
             .map_err(MachineError::io("set a limit on", socket))?;
@@ -47,30 +46,15 @@ impl Monitor {
             socket: socket.to_owned(),
         };
         monitor.line()?;
+        // Until then only capabilities are spoken of.
         monitor.ask("qmp_capabilities")?;
         Ok(monitor)
-    }
-
-    /// Stops the guest's processors until [`Monitor::go_on`].
-    ///
-    /// # Errors
-    /// As [`Monitor::connect`].
-    pub fn pause(&mut self) -> Result<()> {
-        self.ask("stop").map(drop)
-    }
-
-    /// Lets the guest run again.
-    ///
-    /// # Errors
-    /// As [`Monitor::connect`].
-    pub fn go_on(&mut self) -> Result<()> {
-        self.ask("cont").map(drop)
     }
 
     /// What the guest has written to its disk since the start.
     ///
     /// # Errors
-    /// As [`Monitor::connect`].
+    /// [`MachineError::Io`], [`MachineError::Broken`].
     pub fn disk_writes(&mut self) -> Result<Writes> {
         let stats = self.ask("query-blockstats")?;
         writes_of_devices(&stats)

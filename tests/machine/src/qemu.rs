@@ -2,8 +2,10 @@
 
 use std::{
     fs::File,
+    os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::channel,
     thread,
     time::{Duration, Instant},
 };
@@ -21,8 +23,8 @@ pub(crate) const FLASH_PORT: &str = "com.nexus.flash";
 
 /// How long QEMU may take to make its sockets on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often something is looked at that cannot be waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often QEMU is asked whether it has ended instead.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Where the system comes from at power on.
 #[derive(Debug, Clone)]
@@ -108,6 +110,8 @@ impl Machine {
         }
         let stderr = end(&sockets, "qemu.log");
         let log = File::create(&stderr).map_err(MachineError::io("create", &stderr))?;
+        let qmp = end(&sockets, "qmp");
+        let monitor = UnixListener::bind(&qmp).map_err(MachineError::io("listen at", &qmp))?;
         let mut child = Command::new("qemu-system-x86_64")
             .args(arguments(setup, &sockets))
             .stdin(Stdio::null())
@@ -115,7 +119,7 @@ impl Machine {
             .stderr(log)
             .spawn()
             .map_err(MachineError::io("start", "qemu-system-x86_64"))?;
-        let made = attach(&mut child, &sockets, room, name);
+        let made = attach(&mut child, monitor, &sockets, room, name);
         match made {
             Ok((console, hand, monitor)) => Ok(Self {
                 child,
@@ -165,21 +169,10 @@ impl Machine {
     /// # Errors
     /// [`MachineError::Late`], [`MachineError::Io`].
     pub fn wait_for_end(mut self, limit: Duration) -> Result<ExitStatus> {
-        let started = Instant::now();
-        loop {
-            let status = self.child.try_wait();
-            if let Some(status) = status.map_err(MachineError::io("wait for", "QEMU"))? {
-                return Ok(status);
-            }
-            if started.elapsed() > limit {
-                return Err(MachineError::Late {
-                    what: "end of QEMU".to_owned(),
-                    limit,
-                    last: self.console.since(0).pop().unwrap_or_default(),
-                });
-            }
-            thread::sleep(LOOK_EVERY);
-        }
+        self.console.wait_for_end(limit)?;
+        self.child
+            .wait()
+            .map_err(MachineError::io("wait for", "QEMU"))
     }
 
     /// Cuts the power: SIGKILL, and nothing gets a chance to be written.
@@ -197,6 +190,7 @@ impl Drop for Machine {
 
 fn attach(
     child: &mut Child,
+    monitor: UnixListener,
     sockets: &Path,
     room: &Room,
     name: &str,
@@ -205,27 +199,38 @@ fn attach(
         MachineError::broken("QEMU has a standard output", "it is not a pipe".to_owned())
     })?;
     let console = Console::follow(stdout, &unused_log(room, name))?;
-    // Made in the order of the command line, the monitor last.
-    let qmp = end(sockets, "qmp");
+    let Some(monitor) = calls(child, monitor)? else {
+        return Err(not_started(sockets));
+    };
+    let monitor = Monitor::over(monitor, &end(sockets, "qmp"))?;
+    let hand = Hand::take(&end(sockets, "hand"))?;
+    Ok((console, hand, monitor))
+}
+
+/// Waits for QEMU to call the monitor's socket; `None` if it has ended instead.
+fn calls(child: &mut Child, monitor: UnixListener) -> Result<Option<UnixStream>> {
+    let (sender, called) = channel();
+    // If QEMU never calls, the thread waits until we end.
+    thread::spawn(move || sender.send(monitor.accept()));
     let started = Instant::now();
-    let monitor = loop {
-        match Monitor::connect(&qmp) {
-            Ok(monitor) => break monitor,
-            Err(error) if started.elapsed() > PATIENCE => return Err(error),
+    while started.elapsed() < PATIENCE {
+        match called.recv_timeout(LOOK_EVERY) {
+            Ok(stream) => {
+                let (stream, _) = stream.map_err(MachineError::io("accept", "QEMU"))?;
+                return Ok(Some(stream));
+            }
             Err(_) => {
                 let ended = child.try_wait();
                 if ended
                     .map_err(MachineError::io("wait for", "QEMU"))?
                     .is_some()
                 {
-                    return Err(not_started(sockets));
+                    return Ok(None);
                 }
-                thread::sleep(LOOK_EVERY);
             }
         }
-    };
-    let hand = Hand::take(&end(sockets, "hand"))?;
-    Ok((console, hand, monitor))
+    }
+    Ok(None)
 }
 
 fn not_started(sockets: &Path) -> MachineError {
@@ -294,10 +299,8 @@ fn arguments(setup: &Setup, sockets: &Path) -> Vec<String> {
             add("-drive", flash(1, vars, ""));
         }
     }
-    add(
-        "-qmp",
-        format!("unix:{},server=on,wait=off", end(sockets, "qmp").display()),
-    );
+    // It calls us, last of all: then its other sockets are there.
+    add("-qmp", format!("unix:{}", end(sockets, "qmp").display()));
     let mut switches = vec!["-nodefaults".to_owned(), "-no-user-config".to_owned()];
     if setup.ends_at_reboot {
         switches.push("-no-reboot".to_owned());

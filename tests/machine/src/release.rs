@@ -100,14 +100,15 @@ impl Release {
     /// # Errors
     /// [`MachineError::Broken`] if there is none, [`MachineError::Io`].
     pub fn segment(&self, name: &str) -> Result<Vec<u8>> {
-        let (offset, length) = self.place(name)?;
-        let mut image = File::open(&self.img).map_err(MachineError::io("open", &self.img))?;
-        let mut bytes = Vec::new();
-        image
-            .seek(SeekFrom::Start(offset))
-            .and_then(|_| image.take(length).read_to_end(&mut bytes))
-            .map_err(MachineError::io("read", &self.img))?;
-        Ok(bytes)
+        read(&self.img, self.place(name)?)
+    }
+
+    /// Whether a disk holds that segment where the image has it.
+    ///
+    /// # Errors
+    /// As [`Release::segment`].
+    pub fn is_on_disk(&self, name: &str, disk: &Path) -> Result<bool> {
+        Ok(read(disk, self.place(name)?)? == self.segment(name)?)
     }
 
     /// Where the segment of this name lies: offset and length in bytes.
@@ -128,6 +129,16 @@ impl Release {
         let meta = std::fs::metadata(&self.img);
         Ok(meta.map_err(MachineError::io("find", &self.img))?.len())
     }
+}
+
+/// So many bytes of a file, from an offset.
+fn read(path: &Path, (offset, length): (u64, u64)) -> Result<Vec<u8>> {
+    let mut file = File::open(path).map_err(MachineError::io("open", path))?;
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))
+        .and_then(|_| file.take(length).read_to_end(&mut bytes))
+        .map_err(MachineError::io("read", path))?;
+    Ok(bytes)
 }
 
 /// Where the manifest says that a segment lies.

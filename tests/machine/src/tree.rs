@@ -1,19 +1,25 @@
 //! Folders that become file systems of the guest.
 
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
+    fs::{self, File},
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use crate::{
     error::{MachineError, Result},
-    parts::Parts,
+    parts::{Parts, run},
 };
 
 /// The recipe that `examples/linux-device` gives to everyone.
 const INIT: &str = include_str!("../../../examples/linux-device/init");
 const BOARD: &str = include_str!("../guest/board");
+const SYSTEM_INIT: &str = include_str!("../guest/system-init");
+const MOUNT_STATE: &str = include_str!("../guest/mount-state");
+
+/// Length of the state file system: the partition's 16 MiB without its header.
+const STATE_BYTES: u64 = (16 << 20) - 4096;
 
 /// A folder that is being filled.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ impl Tree {
         tree.program("init", INIT)?;
         tree.copy(&parts.busybox(), "bin/busybox")?;
         tree.copy(&parts.flashd(), "bin/flashd")?;
+        tree.copy(&parts.nx(), "bin/nx")?;
+        tree.program("bin/mount-state", MOUNT_STATE)?;
         tree.copy(key, "etc/nexus/anchors/release.pub")?;
         tree.file("etc/nexus/flashd.conf", &format!("FLASHD=\"{flashd}\"\n"))?;
         tree.file("etc/nexus/board", BOARD)?;
@@ -55,6 +63,59 @@ impl Tree {
         }
         tree.file("lib/modules/load", &load)?;
         Ok(tree)
+    }
+
+    /// The root file system of a system that says `marker` when it is up. One that is not to come
+    /// up dies at once.
+    ///
+    /// # Errors
+    /// [`MachineError::Io`], [`MachineError::Program`].
+    pub fn system(
+        root: &Path,
+        parts: &Parts,
+        key: &Path,
+        marker: &str,
+        comes_up: bool,
+    ) -> Result<Self> {
+        let tree = Self::new(root)?;
+        for folder in ["proc", "sys", "dev", "run", "tmp"] {
+            tree.folder(folder)?;
+        }
+        let init = if comes_up {
+            SYSTEM_INIT
+        } else {
+            "#!/bin/busybox sh\nexit 1\n"
+        };
+        tree.program("sbin/init", init)?;
+        tree.copy(&parts.busybox(), "bin/busybox")?;
+        let applets = run(Command::new(parts.busybox()).arg("--list"))?;
+        for applet in applets.lines().filter(|name| *name != "busybox") {
+            let link = tree.root.join("bin").join(applet);
+            symlink("busybox", &link).map_err(MachineError::io("link", &link))?;
+        }
+        tree.copy(&parts.flashd(), "bin/flashd")?;
+        tree.copy(&parts.nx(), "bin/nx")?;
+        tree.program("bin/mount-state", MOUNT_STATE)?;
+        tree.copy(key, "etc/nexus/anchors/release.pub")?;
+        tree.file("etc/nexus/board", BOARD)?;
+        tree.file("etc/nexus/marker", &format!("{marker}\n"))?;
+        tree.state("usr/share/state.ext4")?;
+        Ok(tree)
+    }
+
+    /// An empty file system for the state partition; the same bytes each time.
+    fn state(&self, name: &str) -> Result<()> {
+        let path = self.place(name)?;
+        File::create(&path)
+            .and_then(|file| file.set_len(STATE_BYTES))
+            .map_err(MachineError::io("create", &path))?;
+        const UUID: &str = "6e786d00-0000-4000-8000-000000000001";
+        run(Command::new("mkfs.ext4")
+            .args(["-q", "-U", UUID, "-E"])
+            .arg(format!("hash_seed={UUID}"))
+            .arg(&path)
+            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin"))
+        .map(drop)
     }
 
     /// The folder.

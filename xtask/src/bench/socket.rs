@@ -13,7 +13,7 @@ use super::{
     median::median,
     options::Options,
     players::wait_until_ready,
-    process::{Ended, Started},
+    process::{Ended, PLAYER, Started, go_ahead},
     programs::Programs,
     table::Table,
 };
@@ -40,6 +40,7 @@ fn run(repo: &Repo, options: &Options) -> Result<()> {
     let rounds: usize = options.get("rounds", 3)?;
     let places = options.list("where", PLACES)?;
     let programs = Programs::build(repo)?;
+    go_ahead(PLAYER);
     let source = Folder::in_memory()?;
     let content = source.random_file("content", size)?;
     let image = source.image(&programs, &content)?;

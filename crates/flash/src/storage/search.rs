@@ -11,7 +11,7 @@ const WANTED_MAX: usize = 1 << 17;
 /// Places that are remembered for a block: some have its sum by chance.
 const PLACES_MAX: usize = 8;
 /// Bytes that one step looks through.
-const STEP_BYTES: u64 = 1_048_576;
+const STEP_BYTES: u64 = 256 * 1_024;
 /// Bytes after which a search that found nothing ends: it is another image altogether.
 const HOPELESS_BYTES: u64 = 64 * 1_048_576;
 /// Bits of a sum that the filter looks at.

@@ -13,7 +13,7 @@ use crate::machine::RequestId;
 
 /// Bytes to be written that wait at most, beside one block: what a medium that stops for a moment
 /// falls behind. Whoever asks for more waits.
-const WAITING_BYTES_MAX: usize = 1_048_576;
+const WAITING_BYTES_MAX: usize = 256 * 1_024;
 
 /// A request and its name, on the way to the thread.
 type Asked = (RequestId, Request);

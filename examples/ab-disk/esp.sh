@@ -7,8 +7,8 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin # Where mkfs.vfat is.
 out=$1
 cfg=${2:-$(dirname "$0")/grub.cfg}
-# What grub.cfg uses, and what reads the disk; nothing that reads other file systems.
-modules='normal memdisk tar part_gpt linux boot loadenv regexp test echo sleep serial terminal minicmd'
+# What grub.cfg uses, what reads the disk, and the screen for the kernel; no other file systems.
+modules='normal memdisk tar part_gpt linux boot loadenv regexp test echo sleep minicmd efi_gop'
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

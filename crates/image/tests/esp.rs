@@ -63,3 +63,35 @@ fn firmware_finds_a_boot_loader_with_the_script_in_it() {
     let script = fs::read(example("grub.cfg")).unwrap();
     assert!(efi.windows(script.len()).any(|part| part == script));
 }
+
+/// GRUB's emulator has every module, a boot loader has those that are named.
+#[test]
+fn every_command_of_the_script_is_in_the_boot_loader() {
+    let recipe = fs::read_to_string(example("esp.sh")).unwrap();
+    let modules = recipe
+        .lines()
+        .find_map(|line| line.strip_prefix("modules='"));
+    let modules: Vec<_> = modules.unwrap().trim_end_matches('\'').split(' ').collect();
+    let list = fs::read_to_string("/usr/lib/grub/x86_64-efi/command.lst").unwrap();
+    let module_of = |command: &str| {
+        let found = list.lines().find_map(|line| {
+            let (name, module) = line.trim_start_matches('*').split_once(": ")?;
+            (name == command).then_some(module)
+        });
+        found.map(str::to_owned)
+    };
+    let script = fs::read_to_string(example("grub.cfg")).unwrap();
+    let mut seen = Vec::new();
+    for part in script.split(['\n', ';']) {
+        let words = part.split_whitespace();
+        let mut words = words.skip_while(|word| ["if", "elif", "then", "else"].contains(word));
+        let Some(module) = words.next().and_then(module_of) else {
+            continue;
+        };
+        assert!(modules.contains(&module.as_str()), "{module}: {part}");
+        seen.push(module);
+    }
+    for module in ["regexp", "loadenv", "test", "linux", "boot", "minicmd"] {
+        assert!(seen.iter().any(|found| found == module), "{module}");
+    }
+}

@@ -42,12 +42,16 @@ mod field {
 
 /// The partitions of a disk, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Partitions(Vec<(String, Range<u64>)>);
+pub(super) struct Partitions {
+    /// Bytes of the disk.
+    pub(super) disk_bytes: u64,
+    list: Vec<(String, Range<u64>)>,
+}
 
 impl Partitions {
     /// Where the partition with this name is, in bytes.
     pub(super) fn find(&self, name: &str) -> Option<&Range<u64>> {
-        let found = self.0.iter().find(|(known, _)| known == name);
+        let found = self.list.iter().find(|(known, _)| known == name);
         found.map(|(_, range)| range)
     }
 
@@ -99,7 +103,10 @@ pub(super) fn read<D: Disk + ?Sized>(disk: &D) -> io::Result<Found> {
         .chunks_exact(ENTRY_BYTES as usize)
         .filter_map(partition);
     let inside = |(_, range): &(String, Range<u64>)| !range.is_empty() && range.end <= size;
-    let partitions = Partitions(partitions.filter(inside).collect());
+    let partitions = Partitions {
+        disk_bytes: size,
+        list: partitions.filter(inside).collect(),
+    };
     Ok(if sealed {
         Found::Sealed(partitions)
     } else {

@@ -1,7 +1,7 @@
 //! Where the bytes of an image lie on a disk.
 
 use nx_image::boot_record::{Slot, partition_name};
-use nx_image::manifest::Manifest;
+use nx_image::manifest::{Manifest, Role};
 
 use super::table::Partitions;
 
@@ -45,13 +45,19 @@ impl View {
         let spans = manifest.segments.iter().zip(ends);
         let span = |(segment, end): (&nx_image::Segment, u64)| {
             let name = partition_name(segment.kind, slot);
-            let partition = partitions.find(&name)?;
+            let partition = match segment.role {
+                // A table lies where it is in every image of this size, around the partitions.
+                Role::Table if segment.end() <= partitions.disk_bytes => {
+                    segment.offset..segment.end()
+                }
+                _ => partitions.find(&name)?.clone(),
+            };
             Some(Span {
                 image: segment.offset,
                 end,
                 disk: partition.start,
                 room: partition.end.saturating_sub(partition.start),
-                in_slot: name != segment.kind.as_str(),
+                in_slot: segment.role == Role::Slot,
             })
         };
         Self(spans.filter_map(span).collect())

@@ -4,7 +4,7 @@ use clap::Args;
 use nx_flash::host::{Event, Job};
 use nx_flash::source::SignedManifest;
 use nx_flash::wire::{Verdict, VerifiedSegment};
-use nx_image::{Digest, Manifest};
+use nx_image::{Digest, Manifest, Role};
 use serde_json::{Value, json};
 
 use super::device_port::DevicePort;
@@ -19,7 +19,8 @@ use crate::reason::Reason;
 ///
 /// The device reads its medium and says the digest of every segment. With --manifest they are
 /// compared here, with the manifest of your choice; without, only with the manifest that the device
-/// has installed. The state segment belongs to the device and is not compared.
+/// has installed. The state segment belongs to the device and is not compared; of a disk with two
+/// slots neither are table, boot loader and boot record, which an update leaves as they are.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyArgs {
@@ -180,6 +181,8 @@ fn compare(manifest: &Manifest, segments: &[VerifiedSegment]) -> Vec<Row> {
             let got = segments.iter().find(|got| got.name == want.name);
             let found = match got {
                 _ if !want.role.is_installed() => Found::Kept,
+                // On a disk with two slots: an update leaves them as they are.
+                Some(got) if got.verdict == Verdict::Kept && want.role != Role::Slot => Found::Kept,
                 None => Found::Missing,
                 Some(got) if got.sha256 == want.sha256 => Found::Matches,
                 Some(_) => Found::Differs,

@@ -88,3 +88,23 @@ fn bytes_between_the_segments_count() {
     assert!(error.message().contains("between"), "{}", error.message());
     assert!(judge(&[], true, None, &digest, Value::Null).is_ok());
 }
+
+#[test]
+fn a_device_may_keep_its_table_and_boot_loader_and_nothing_of_a_slot() {
+    let manifest = manifest(&[
+        (SegmentKind::Gpt, b"table"),
+        (SegmentKind::Bootloader, b"boot loader"),
+        (SegmentKind::Kernel, b"kernel"),
+    ]);
+    let kept = |name| VerifiedSegment {
+        verdict: Verdict::Kept,
+        ..told(name, b"another")
+    };
+    let rows = compare(&manifest, &["gpt", "bootloader", "kernel"].map(kept));
+    let want = [
+        ("gpt", Found::Kept),
+        ("bootloader", Found::Kept),
+        ("kernel", Found::Differs),
+    ];
+    assert_eq!(found(&rows), want);
+}

@@ -45,6 +45,7 @@ fn here(work: &Workdir, example: &str) -> String {
         ("--state DIR", &format!("--state {}", path("state"))),
         ("--state /state", &format!("--state {}", path("state"))),
         ("/state/flash", &path("journal-2")),
+        ("/run/flash ", &format!("{} ", path("journal-3"))),
         ("/dev/vda", &path("vda.img")),
         ("/etc/nexus/anchors", &path("anchors")),
     ];
@@ -157,9 +158,14 @@ fn every_example_works() {
 #[test]
 fn the_examples_of_flashd_serve() {
     let found = flashd_examples();
-    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found.len(), 3, "{found:?}");
     for example in found {
         let work = world();
+        if example.contains("--layout ab") {
+            // A disk is there, and has its size.
+            let disk = fs::File::create(work.path("vda.img")).unwrap();
+            disk.set_len(8 << 20).unwrap();
+        }
         let (key, public) = (work.path("os.key"), work.path("anchors/os.pub"));
         nx([
             Path::new("image"),

@@ -85,7 +85,6 @@ Examples:
          --anchors /etc/nexus/anchors --board virt --profile release
   flashd --port /dev/virtio-ports/flash --layout ab --target /dev/vda --journal /run/flash \\
          --anchors /etc/nexus/anchors
-  flashd --confirm --layout ab --target /dev/vda
 
 Exit: 0 done or told to stop, 2 usage, 3 refused, 4 something is missing, 5 link or peer failed,
       6 not supported, 7 system or internal";

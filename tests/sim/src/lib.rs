@@ -20,6 +20,7 @@ mod distrust;
 mod explorer;
 mod fault;
 mod flash_world;
+mod links;
 mod medium;
 mod promises;
 mod recorder;
@@ -30,6 +31,7 @@ mod tree;
 mod wire;
 mod world;
 
+pub use links::{Harmed, Tally, Transfer, Way};
 pub use run::{Outcome, Report, Run, replay};
 pub use session::{Ended, Session};
 pub use wire::{Harm, Harms};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use clap::Parser;
-use sim::{Run, replay};
+use sim::{Run, Transfer, replay};
 
 /// Cut the power of a simulated world, and see it recover
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ struct Args {
     /// Run this world only, and tell of one state
     #[arg(long)]
     world: Option<usize>,
+    /// Instead, harm every frame and byte of a transfer, and lose every pair of frames
+    #[arg(long)]
+    links: bool,
     /// The state to tell of
     #[arg(long, default_value_t = 0)]
     state: usize,
@@ -35,6 +38,9 @@ fn main() -> ExitCode {
         return code(outcome.is_well());
     }
     let cores = thread::available_parallelism().map_or(1, usize::from);
+    if args.links {
+        return code(links(args.threads.unwrap_or(cores)));
+    }
     let run = Run {
         seed: args.seed,
         states: args.states,
@@ -43,6 +49,29 @@ fn main() -> ExitCode {
     let report = run.run();
     println!("{report}");
     code(report.violations.is_empty())
+}
+
+/// Every fault of one frame, every pair of lost ones, every byte; says whether all went well.
+fn links(threads: usize) -> bool {
+    let small = Transfer::of(20_000, 2_048);
+    let long = Transfer::of(20_000, 512);
+    let mut well = true;
+    for (what, transfer, cases) in [
+        ("one frame lost", &small, small.singles()),
+        ("two frames lost", &small, small.pairs()),
+        (
+            "a frame late, twice, cut, behind old ones",
+            &small,
+            small.others(),
+        ),
+        ("one byte flipped, zeroed or set", &long, long.bytes()),
+    ] {
+        let [to_device, to_host] = transfer.frames();
+        let tally = transfer.run_all(&cases, threads);
+        println!("{what}, of {to_device} + {to_host} frames: {tally}");
+        well &= tally.failed.is_empty();
+    }
+    well
 }
 
 const fn code(is_well: bool) -> ExitCode {

@@ -94,6 +94,7 @@ fn world() -> Workdir {
     for folder in [
         "root/etc",
         "recovery",
+        "initrd",
         "state/apps",
         "state/trust",
         "anchors",
@@ -101,8 +102,10 @@ fn world() -> Workdir {
         fs::create_dir_all(work.path(folder)).unwrap();
     }
     fs::write(work.path("root/etc/hostname"), "board\n").unwrap();
-    fs::write(work.path("recovery/init"), "#!/bin/sh\n").unwrap();
-    for file in ["vmlinuz", "rootfs.squashfs", "pkgfs.img"] {
+    for init in ["recovery/init", "initrd/init"] {
+        fs::write(work.path(init), "#!/bin/sh\n").unwrap();
+    }
+    for file in ["vmlinuz", "rootfs.squashfs", "pkgfs.img", "esp.img"] {
         work.random_file(file, 200_000, 1);
     }
     // Signs what it reads, as a hardware module's own tool would.

@@ -13,6 +13,7 @@ mod bench;
 mod files;
 mod hostile;
 mod image;
+mod mixtures;
 mod offers;
 mod packed;
 mod rivals;

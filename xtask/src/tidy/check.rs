@@ -5,7 +5,8 @@ use crate::{
     error::{Result, XtaskError},
     repo::Repo,
     tidy::{
-        Finding, Tree, absolute, arrows, columns, links, manifests, modules, records, wire, words,
+        Finding, Tree, absolute, arrows, columns, links, manifests, modules, records, threats,
+        wire, words,
     },
 };
 
@@ -42,6 +43,10 @@ pub const CHECKS: &[Check] = &[
     Check {
         claim: "every number on the wire is in docs/provisioning/protocol.md",
         check: wire::check,
+    },
+    Check {
+        claim: "every threat has tests, by names that are there, or a word why not",
+        check: threats::check,
     },
     Check {
         claim: "no file names a folder of somebody's machine",

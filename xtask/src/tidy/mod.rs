@@ -14,6 +14,7 @@ mod markdown;
 mod modules;
 mod records;
 mod rust;
+mod threats;
 mod tree;
 mod wire;
 mod words;

@@ -281,6 +281,55 @@ mod tests {
         }
     }
 
+    /// Every refusal of a device and every other failure, and what a script is told of it.
+    #[test]
+    fn every_reject_code_and_every_failure_has_its_reason() {
+        let codes = RejectCode::ALL.map(|code| {
+            let failure = Failure::Rejected {
+                code: code.number(),
+                detail: String::new(),
+            };
+            (code.label(), failed(&failure))
+        });
+        let others = [
+            (
+                "a code of tomorrow",
+                Failure::Rejected {
+                    code: 999,
+                    detail: String::new(),
+                },
+            ),
+            ("other versions", Failure::Version { min: 2, max: 3 }),
+            ("silent", Failure::Silent { millis: 1 }),
+            (
+                "no device",
+                Failure::NotADevice {
+                    bytes: 1,
+                    echo: false,
+                },
+            ),
+            ("stalled", Failure::Stalled { millis: 1 }),
+            ("taken over", Failure::TakenOver),
+            ("closed", Failure::Closed),
+            ("protocol", Failure::Protocol(String::new())),
+            ("source", Failure::Source(String::new())),
+            ("stopped", Failure::Stopped),
+        ]
+        .map(|(name, failure)| (name, failed(&failure)));
+        let table: String = codes
+            .iter()
+            .chain(&others)
+            .map(|(name, error)| {
+                format!(
+                    "{name}: {} {}\n",
+                    error.reason().text(),
+                    error.exit().code()
+                )
+            })
+            .collect();
+        assert_eq!(table, include_str!("../../tests/reasons/device.txt"));
+    }
+
     #[test]
     fn a_code_of_tomorrow_is_a_failure_of_the_device_with_its_number() {
         let failure = Failure::Rejected {

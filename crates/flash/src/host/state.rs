@@ -149,6 +149,8 @@ impl Host {
             }
             // Half of a line's sides speak at another speed than the others listen.
             Incoming::Console(_) if self.speed.is_moving() => {}
+            // How the job ended is the last that is told.
+            Incoming::Console(_) if matches!(self.state, State::Ended) => {}
             Incoming::Console(line) => self.events.push_back(Event::Console(line)),
             Incoming::Damaged => self.damaged_frames = self.damaged_frames.saturating_add(1),
         }

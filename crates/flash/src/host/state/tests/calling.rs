@@ -96,6 +96,20 @@ fn console_lines_disturb_nothing() {
 }
 
 #[test]
+fn nothing_is_told_after_the_end_not_even_a_console_line() {
+    let mut bench = Bench::new(Job::Info);
+    bench.host.handle_input(b"half a li", bench.now);
+    bench.host.handle_closed(bench.now);
+    bench.note();
+    assert_eq!(bench.failure(), &Failure::Closed);
+    bench.host.handle_input(b"ne\r\nand another\r\n", bench.now);
+    bench.wait(Duration::from_secs(1));
+    bench.note();
+    assert_eq!(bench.failure(), &Failure::Closed);
+    assert!(bench.host.is_finished());
+}
+
+#[test]
 fn only_the_answer_to_its_own_hello_opens_a_session() {
     let mut bench = Bench::new(Job::Info);
     bench.hellos();

@@ -83,7 +83,7 @@ pub(super) fn compose(
             .map(|placed| (placed.place, placed.root))
             .collect();
         let slots = (build.slots, layout.empty.as_slice());
-        gpt::write(image, &build.board, &content, slots)?;
+        gpt::write((image, path), &build.board, &content, slots)?;
     }
     for (place, numbers) in tables {
         let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];

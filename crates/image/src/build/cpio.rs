@@ -64,8 +64,8 @@ pub(super) fn write(tree: &Tree, mtime: u32, out: &mut File) -> Result<(), Build
         tree.stop.check()?;
         result.map_err(BuildError::io("write the archive entry for", &path))?;
     }
-    trailer(&mut writer).map_err(BuildError::encode(WHAT))?;
-    writer.flush().map_err(BuildError::encode(WHAT))?;
+    trailer(&mut writer).map_err(BuildError::scratch)?;
+    writer.flush().map_err(BuildError::scratch)?;
     drop(writer);
     read_back(tree, mtime, out)
 }

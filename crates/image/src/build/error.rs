@@ -120,6 +120,26 @@ impl BuildError {
         }
     }
 
+    /// For `map_err`: what is made from a directory cannot be written to a file without a name.
+    /// Whoever made that file says [`in_folder`](Self::in_folder).
+    pub(super) fn scratch(source: io::Error) -> Self {
+        Self::Io {
+            op: "write a file without a name in",
+            path: PathBuf::new(),
+            source,
+        }
+    }
+
+    /// Names the folder of a file without a name.
+    pub(super) fn in_folder(mut self, folder: &Path) -> Self {
+        if let Self::Io { path, .. } = &mut self
+            && path.as_os_str().is_empty()
+        {
+            folder.clone_into(path);
+        }
+        self
+    }
+
     /// For `map_err`: a library's refusal.
     pub(super) fn encode<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::Encode {

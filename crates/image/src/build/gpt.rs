@@ -1,6 +1,7 @@
 //! The partition table: every number and name in it follows from the image's content.
 
 use std::fs::File;
+use std::path::Path;
 
 use gptman::{GPT, GPTPartitionEntry};
 
@@ -70,7 +71,7 @@ fn derived(parts: &[&[u8]]) -> [u8; 16] {
 /// Writes both tables into the image; each place comes with its segment's block root. With two
 /// slots there are the `empty` partitions of slot b too, and every number follows from a name.
 pub(super) fn write(
-    image: &mut File,
+    (image, path): (&mut File, &Path),
     board: &str,
     partitions: &[(Place, Digest)],
     (slots, empty): (Slots, &[Place]),
@@ -79,8 +80,7 @@ pub(super) fn write(
     for (place, digest) in partitions {
         parts.extend([place.kind.as_str().as_bytes(), digest.as_bytes()]);
     }
-    let mut table =
-        GPT::new_from(image, SECTOR_BYTES, derived(&parts)).map_err(BuildError::encode(WHAT))?;
+    let mut table = GPT::new_from(image, SECTOR_BYTES, derived(&parts)).map_err(refused(path))?;
     for (count, (place, digest)) in (1_u32..).zip(partitions) {
         let (number, name) = match slots {
             Slots::One => (count, place.kind.to_string()),
@@ -99,9 +99,17 @@ pub(super) fn write(
         let unique = derived(&[b"partition", name.as_bytes(), board.as_bytes()]);
         table[number] = entry(place, slots, unique, &name);
     }
-    GPT::write_protective_mbr_into(image, SECTOR_BYTES).map_err(BuildError::encode(WHAT))?;
-    table.write_into(image).map_err(BuildError::encode(WHAT))?;
+    GPT::write_protective_mbr_into(image, SECTOR_BYTES).map_err(refused(path))?;
+    table.write_into(image).map_err(refused(path))?;
     Ok(())
+}
+
+/// What the system refused is no fault of the table.
+fn refused(path: &Path) -> impl Fn(gptman::Error) -> BuildError {
+    move |error| match error {
+        gptman::Error::Io(source) => BuildError::io("write", path)(source),
+        other => BuildError::encode(WHAT)(other),
+    }
 }
 
 fn numbered(kind: SegmentKind, slot: Slot) -> (u32, String) {
@@ -178,5 +186,17 @@ mod tests {
             text(derived(&[b"state", b"qemu-virt"])),
             "ad9cb82e-d70d-8425-abfc-2b6f81968095"
         );
+    }
+
+    #[test]
+    fn a_table_that_the_system_refuses_is_told_with_the_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        File::create(&path).unwrap().set_len(8 << 20).unwrap();
+        let mut only_read = File::open(&path).unwrap();
+        match write((&mut only_read, &path), "a", &[], (Slots::One, &[])) {
+            Err(BuildError::Io { path: told, .. }) => assert_eq!(told, path),
+            other => panic!("{other:?}"),
+        }
     }
 }

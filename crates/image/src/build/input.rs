@@ -81,10 +81,11 @@ impl Input {
         }
         let mut file =
             tempfile::tempfile_in(scratch).map_err(BuildError::io("create a file in", scratch))?;
-        match kind {
-            SegmentKind::Rootfs => squashfs::write(&tree, build.mtime, &mut file)?,
-            _ => cpio::write(&tree, build.mtime, &mut file)?,
-        }
+        let written = match kind {
+            SegmentKind::Rootfs => squashfs::write(&tree, build.mtime, &mut file),
+            _ => cpio::write(&tree, build.mtime, &mut file),
+        };
+        written.map_err(|error| error.in_folder(scratch))?;
         Ok(file)
     }
 

@@ -108,3 +108,17 @@ fn contents_are_compared_to_the_last_byte() {
         read_back(&tree, MTIME, &mut out).unwrap();
     });
 }
+
+#[test]
+fn an_archive_that_the_system_refuses_is_told_with_its_folder() {
+    with_tree(|root, mut tree| {
+        // What fits into the buffer is refused at the end.
+        tree.entries.truncate(1);
+        let mut out = File::open(root.join("z")).unwrap();
+        let refused = write(&tree, MTIME, &mut out).unwrap_err();
+        match refused.in_folder(Path::new("/scratch")) {
+            BuildError::Io { path, .. } => assert_eq!(path, Path::new("/scratch")),
+            other => panic!("{other:?}"),
+        }
+    });
+}

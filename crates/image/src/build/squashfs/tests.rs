@@ -342,3 +342,16 @@ fn a_changed_byte_of_the_data_is_found() {
         read_back(&tree, MTIME, &out, &written).unwrap();
     });
 }
+
+#[test]
+fn a_file_system_that_the_system_refuses_is_told_with_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), b"content").unwrap();
+    let mut out = File::open(dir.path().join("file")).unwrap();
+    let tree = Tree::read("rootfs", dir.path(), &Build::new(Profile::Dev)).unwrap();
+    let refused = write(&tree, MTIME, &mut out).unwrap_err();
+    match refused.in_folder(Path::new("/scratch")) {
+        BuildError::Io { path, .. } => assert_eq!(path, Path::new("/scratch")),
+        other => panic!("{other:?}"),
+    }
+}

@@ -38,8 +38,7 @@ pub(super) fn pack(
                 return Ok(());
             };
             let put = packer.pack(piece).and_then(|(bytes, plain)| {
-                sink.put(number, bytes, plain)
-                    .map_err(BuildError::encode(WHAT))
+                sink.put(number, bytes, plain).map_err(BuildError::scratch)
             });
             if let Err(error) = put {
                 // Nobody takes another one.

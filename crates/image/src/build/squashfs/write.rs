@@ -93,7 +93,7 @@ pub(super) fn encode_plan(
     out.out
         .write_all_at(&superblock.encode(), 0)
         .and_then(|()| out.out.set_len(out.position.next_multiple_of(PAD_BYTES)))
-        .map_err(BuildError::encode(WHAT))?;
+        .map_err(BuildError::scratch)?;
     Ok(Written {
         duplicates,
         plan,
@@ -111,7 +111,7 @@ impl Tail<'_> {
     fn push(&mut self, bytes: &[u8]) -> Result<(), BuildError> {
         self.out
             .write_all_at(bytes, self.position)
-            .map_err(BuildError::encode(WHAT))?;
+            .map_err(BuildError::scratch)?;
         self.position = self.position.saturating_add(bytes.len() as u64);
         Ok(())
     }

@@ -299,3 +299,45 @@ fn a_command_that_says_no_is_quoted() {
         "the signing command `exit 3` ended with exit status: 3"
     );
 }
+
+#[test]
+fn a_pair_whose_public_half_is_missing_is_finished_only_where_a_run_was_killed() {
+    let folder = Folder::new();
+    let (secret, public) = (folder.path("os.key"), folder.path("os.pub"));
+    let key = SigningKey::from_seed(&[0x5c; 32]).unwrap();
+    assert!(SigningKey::finish_pair(&secret, &public).unwrap().is_none());
+    key.write_pair_new(&secret, &public).unwrap();
+    let whole = fs::read(&public).unwrap();
+    assert!(SigningKey::finish_pair(&secret, &public).unwrap().is_none());
+
+    // The owner has moved it away: nothing says that a run was interrupted.
+    fs::remove_file(&public).unwrap();
+    assert!(SigningKey::finish_pair(&secret, &public).unwrap().is_none());
+    let got = key.write_pair_new(&secret, &public);
+    assert!(matches!(got, Err(SecretKeyError::Exists { .. })), "{got:?}");
+    assert!(!public.exists());
+
+    // Of another pair, or half written.
+    for left in [b"-----BEGIN".as_slice(), b""] {
+        fs::write(folder.path(".os.pub.nx-new"), left).unwrap();
+        assert!(SigningKey::finish_pair(&secret, &public).unwrap().is_none());
+    }
+    fs::write(folder.path(".os.pub.nx-new"), &whole).unwrap();
+    let finished = SigningKey::finish_pair(&secret, &public).unwrap().unwrap();
+    assert_eq!(finished.public_key(), key.public_key());
+    assert_eq!(fs::read(&public).unwrap(), whole);
+    assert!(!folder.path(".os.pub.nx-new").exists());
+}
+
+#[test]
+fn a_pair_that_cannot_be_whole_leaves_nothing() {
+    let folder = Folder::new();
+    let (secret, public) = (folder.path("os.key"), folder.path("no/os.pub"));
+    let key = SigningKey::from_seed(&[0x5c; 32]).unwrap();
+    let got = key.write_pair_new(&secret, &public);
+    assert!(matches!(got, Err(SecretKeyError::Io { .. })), "{got:?}");
+    let got = key.write_pair_new(&secret, &secret);
+    assert!(got.is_err(), "{got:?}");
+    assert!(!secret.exists());
+    assert!(!folder.path(".os.key.nx-new").exists());
+}

@@ -6,6 +6,10 @@
 mod error;
 mod fingerprint;
 mod known;
+#[cfg(feature = "std")]
+mod new_file;
+#[cfg(feature = "std")]
+mod pair;
 mod public;
 #[cfg(feature = "std")]
 mod public_file;

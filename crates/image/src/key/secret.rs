@@ -1,8 +1,7 @@
 //! Private keys, in files that only their owner can read.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::Signer as _;
@@ -11,6 +10,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::spki::der::zeroize::Zeroizing;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 
+use super::new_file::NewFile;
 use crate::key::{KeyError, PublicKey};
 use crate::limits::{KEY_FILE_BYTES_MAX, SIGNATURE_BYTES};
 use crate::regular;
@@ -130,18 +130,7 @@ impl SigningKey {
     /// # Errors
     /// When the file exists or cannot be written; then none is left behind.
     pub fn write_new(&self, path: &Path) -> Result<(), SecretKeyError> {
-        let pair = KeypairBytes {
-            secret_key: self.secret.to_bytes(),
-            public_key: None,
-        };
-        let pem = pair
-            .to_pkcs8_pem(LineEnding::LF)
-            .map_err(|error| SecretKeyError::Io {
-                op: "encode",
-                path: path.to_owned(),
-                source: io::Error::other(error.to_string()),
-            })?;
-        write_new(path, pem.as_bytes(), 0o600)
+        NewFile::write(path, self.to_pem(path)?.as_bytes(), 0o600)?.publish()
     }
 
     /// Writes the public half as PEM (SPKI) to a new file.
@@ -149,19 +138,24 @@ impl SigningKey {
     /// # Errors
     /// When the file exists or cannot be written; then none is left behind.
     pub fn write_public_new(&self, path: &Path) -> Result<(), SecretKeyError> {
-        let pem = self
-            .secret
-            .verifying_key()
-            .to_public_key_pem(LineEnding::LF)
-            .map_err(|error| {
-                let source = io::Error::other(error.to_string());
-                SecretKeyError::Io {
-                    op: "encode",
-                    path: path.to_owned(),
-                    source,
-                }
-            })?;
-        write_new(path, pem.as_bytes(), 0o644)
+        NewFile::write(path, self.to_public_pem(path)?.as_bytes(), 0o644)?.publish()
+    }
+
+    /// The key as the file at `path` is to hold it.
+    pub(super) fn to_pem(&self, path: &Path) -> Result<Zeroizing<String>, SecretKeyError> {
+        let pair = KeypairBytes {
+            secret_key: self.secret.to_bytes(),
+            public_key: None,
+        };
+        pair.to_pkcs8_pem(LineEnding::LF)
+            .map_err(|error| not_encoded(path, &error))
+    }
+
+    /// The public half as the file at `path` is to hold it.
+    pub(super) fn to_public_pem(&self, path: &Path) -> Result<String, SecretKeyError> {
+        let key = self.secret.verifying_key();
+        key.to_public_key_pem(LineEnding::LF)
+            .map_err(|error| not_encoded(path, &error))
     }
 
     /// The public half.
@@ -181,31 +175,10 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), SecretKeyError> {
-    let failed = |op| {
-        move |source| SecretKeyError::Io {
-            op,
-            path: path.to_owned(),
-            source,
-        }
-    };
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path);
-    let mut file = match opened {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(SecretKeyError::Exists {
-                path: path.to_owned(),
-            });
-        }
-        other => other.map_err(failed("create"))?,
-    };
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // Half a key is worse than none.
-        let _ = fs::remove_file(path);
+fn not_encoded(path: &Path, error: &dyn std::fmt::Display) -> SecretKeyError {
+    SecretKeyError::Io {
+        op: "encode",
+        path: path.to_owned(),
+        source: io::Error::other(error.to_string()),
     }
-    written.map_err(failed("write"))
 }

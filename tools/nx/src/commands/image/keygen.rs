@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -30,17 +29,10 @@ Examples:
   nx image keygen --out os.key --pub os.pub";
 
 pub(crate) fn run(args: &KeygenArgs, _: &mut Ui) -> Ran {
-    let mut seed = [0; 32];
-    let unexpected =
-        |error: &(dyn std::error::Error + 'static)| NxError::of(Reason::InternalUnexpected, error);
-    getrandom::fill(&mut seed).map_err(|error| unexpected(&error))?;
-    let key = SigningKey::from_seed(&seed).map_err(|error| unexpected(&error))?;
-    key.write_new(&args.out)?;
-    if let Err(error) = key.write_public_new(&args.public) {
-        // A private key whose public half is nowhere is of no use to anyone.
-        let _ = fs::remove_file(&args.out);
-        return Err(error.into());
-    }
+    let (key, finished) = match SigningKey::finish_pair(&args.out, &args.public)? {
+        Some(key) => (key, ", begun by a run that was interrupted"),
+        None => (new_pair(args)?, ""),
+    };
     let fingerprint = key.public_key().fingerprint();
     let data = json!({
         "fingerprint": fingerprint.to_string(),
@@ -48,6 +40,16 @@ pub(crate) fn run(args: &KeygenArgs, _: &mut Ui) -> Ran {
         "pub": args.public.to_string_lossy(),
     });
     let (private, public) = (args.out.display(), args.public.display());
-    let message = format!("key {fingerprint}: {private} signs, {public} goes on devices");
+    let message = format!("key {fingerprint}: {private} signs, {public} goes on devices{finished}");
     Ok(Outcome::new(message).data(data))
+}
+
+fn new_pair(args: &KeygenArgs) -> Result<SigningKey, NxError> {
+    let mut seed = [0; 32];
+    let unexpected =
+        |error: &(dyn std::error::Error + 'static)| NxError::of(Reason::InternalUnexpected, error);
+    getrandom::fill(&mut seed).map_err(|error| unexpected(&error))?;
+    let key = SigningKey::from_seed(&seed).map_err(|error| unexpected(&error))?;
+    key.write_pair_new(&args.out, &args.public)?;
+    Ok(key)
 }

@@ -96,7 +96,7 @@ impl Stream {
     /// Moves what can be moved now.
     ///
     /// # Errors
-    /// `Closed` at the end of the input.
+    /// `Closed` at the end of the input, and when the output is gone and nothing is left to read.
     pub(crate) fn move_now(&mut self, out: &[u8], inp: &mut [u8]) -> Result<Moved, TransportError> {
         let mut moved = Moved::default();
         if !out.is_empty() && !self.output_gone {
@@ -107,15 +107,17 @@ impl Stream {
                 Err(error) => return Err(TransportError::io("write", &self.port, error)),
             }
         }
+        let mut is_dry = false;
         if !inp.is_empty() && !self.input_ended {
             match readiness::read(self.input(), inp) {
                 Ok(Tried::Moved(count)) => moved.received = count,
-                Ok(Tried::NotNow) => {}
+                Ok(Tried::NotNow) => is_dry = true,
                 Ok(Tried::Gone) => self.input_ended = true,
                 Err(error) => return Err(TransportError::io("read", &self.port, error)),
             }
         }
-        if moved.is_nothing() && self.input_ended {
+        // One who hears nothing any more is gone once all that it has sent is read.
+        if moved.is_nothing() && (self.input_ended || (self.output_gone && is_dry)) {
             return Err(TransportError::closed(&self.port));
         }
         Ok(moved)

@@ -69,6 +69,20 @@ fn sending_without_reading_ends_only_when_nothing_is_left_to_read() {
 }
 
 #[test]
+fn a_peer_that_hears_nothing_any_more_is_gone_once_it_is_read() {
+    let (mut stream, mut theirs) = stream();
+    theirs.write_all(b"last").unwrap();
+    theirs.shutdown(std::net::Shutdown::Read).unwrap();
+    let long = Duration::from_secs(30);
+    let mut inp = [0; 9];
+    assert_eq!(stream.exchange(b"x", &mut inp, long).unwrap().received, 4);
+    let start = Instant::now();
+    let closed = stream.exchange(b"x", &mut inp, long).unwrap_err();
+    assert!(closed.is_closed(), "{closed:?}");
+    assert!(start.elapsed() < long);
+}
+
+#[test]
 fn two_descriptors_make_one_link() {
     let (input, mut theirs) = UnixStream::pair().unwrap();
     let (read_end, write_end) = rustix::pipe::pipe().unwrap();

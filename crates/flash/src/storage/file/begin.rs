@@ -1,6 +1,7 @@
 //! A transfer begins: what is staged already is kept if it is of the same image.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
 use nx_image::digest::Digest;
 use nx_image::manifest::Manifest;
@@ -49,7 +50,17 @@ impl FileStore {
     pub(super) fn discard(&mut self) -> Result<(), StorageError> {
         self.staged = None;
         self.target.discard_staging()?;
-        self.journal.change(|record| record.staged = None)
+        self.journal.change(|record| record.staged = None)?;
+        for name in ["staged.json", "staged.sig"] {
+            let path = self.dir.join(name);
+            match self.ops.remove(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(StorageError::io("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {

@@ -1,7 +1,6 @@
 //! What the store's answers lead to.
 
 use alloc::boxed::Box;
-use alloc::string::ToString as _;
 
 use crate::device::commands::REBOOT_AFTER;
 use crate::device::desk::Purpose;
@@ -14,7 +13,7 @@ use crate::device::state::Device;
 use crate::device::transfer::{Transfer, failed, say};
 use crate::limits::BUSY_EVERY;
 use crate::time::Instant;
-use crate::wire::{FromDevice, RejectCode};
+use crate::wire::FromDevice;
 
 impl Device {
     pub(super) fn answered(
@@ -47,9 +46,9 @@ impl Device {
             let Some(Reboot { target, .. }) = session.reboot else {
                 return Ok(());
             };
-            if let Outcome::Failed(error) = outcome {
+            if let Some(refused) = failed(&outcome) {
                 session.reboot = None;
-                return Err((RejectCode::NoReboot, error.to_string()));
+                return Err(refused);
             }
             say(&mut session.channel, &FromDevice::Rebooting { target });
             session.reboot = Some(Reboot {

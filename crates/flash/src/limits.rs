@@ -68,6 +68,10 @@ pub const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 pub const PROBE_AFTER_MIN: Duration = Duration::from_millis(100);
 /// Longest time between two tries.
 pub const PROBE_AFTER_MAX: Duration = Duration::from_secs(3);
+/// A host that hears nothing of its session for this long says again what has arrived: a device
+/// that has lost the session refuses that, and one that works is heard at least every
+/// [`BUSY_EVERY`].
+pub const REMIND_AFTER: Duration = Duration::from_secs(3);
 /// An acknowledgement waits at most this long for a second frame to cover.
 pub const ACK_DELAY: Duration = Duration::from_millis(5);
 /// A working device tells its host so at least this often.

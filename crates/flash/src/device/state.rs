@@ -113,7 +113,11 @@ impl Device {
             .as_mut()
             .filter(|s| s.channel.session() == frame.session);
         let Some(session) = current else {
-            if Kind::from_number(frame.kind).is_some_and(Kind::is_acknowledged) {
+            let kind = Kind::from_number(frame.kind);
+            // A host that only waits sends nothing but acknowledgements. To those of a host that
+            // another one took the place of there is nothing to say.
+            let waits = kind == Some(Kind::Ack) && self.session.is_none();
+            if waits || kind.is_some_and(Kind::is_acknowledged) {
                 self.refuse(RejectCode::Session, 0, frame.session, now);
             }
             return;

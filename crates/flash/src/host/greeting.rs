@@ -37,6 +37,7 @@ impl Host {
             return;
         }
         self.last_progress = now;
+        self.last_heard = now;
         self.session_since = now;
         if self.boot.replace(welcome.boot) != Some(welcome.boot) {
             // It restarted: nobody took it.

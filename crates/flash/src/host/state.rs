@@ -11,6 +11,7 @@ use crate::host::event::{Event, Failure, Job, Outcome, Request};
 use crate::host::job::Running;
 use crate::host::progress::Progress;
 use crate::host::speed::Speed;
+use crate::limits::REMIND_AFTER;
 use crate::machine::{Machine, RequestId};
 use crate::session::{Channel, Handled, Incoming, Intake};
 use crate::speed::SpeedChange;
@@ -45,6 +46,8 @@ pub struct Host {
     pub(super) asked: BTreeMap<RequestId, Request>,
     next_request: u64,
     pub(super) last_progress: Instant,
+    /// When anything of the session was heard, or the device was reminded of it.
+    pub(super) last_heard: Instant,
     started: bool,
     /// Lost one soon after the other in the same boot of the device.
     pub(super) sessions_lost: u32,
@@ -75,6 +78,7 @@ impl Host {
             asked: BTreeMap::new(),
             next_request: 0,
             last_progress: Instant::ZERO,
+            last_heard: Instant::ZERO,
             started: false,
             sessions_lost: 0,
             session_since: Instant::ZERO,
@@ -177,6 +181,7 @@ impl Host {
                 }
             }
             State::Running { channel, job } if frame.session == channel.session() => {
+                self.last_heard = now;
                 self.speed.heard(now);
                 if let Some(baud) = Baud::of(frame) {
                     self.speed.frame(baud, now);
@@ -258,6 +263,10 @@ impl Machine for Host {
         match &mut self.state {
             State::Calling(calling) => calling.handle_timeout(now),
             State::Running { channel, job } => {
+                if self.last_heard.after(REMIND_AFTER) <= now && !self.speed.is_moving() {
+                    self.last_heard = now;
+                    channel.remind();
+                }
                 channel.handle_timeout(now);
                 job.settle(channel);
             }
@@ -377,18 +386,21 @@ impl Machine for Host {
                 patience(self.last_progress),
                 self.intake.poll_timeout(),
                 None,
+                None,
             ],
             State::Running { channel, .. } => [
                 channel.poll_timeout(),
                 patience(self.last_progress),
                 self.intake.poll_timeout(),
                 self.speed.poll_timeout(),
+                Some(self.last_heard.after(REMIND_AFTER)).filter(|_| !self.speed.is_moving()),
             ],
             State::Leaving { channel, until, .. } => [
                 channel.poll_timeout(),
                 Some(*until),
                 self.intake.poll_timeout(),
                 self.speed.poll_timeout().filter(|_| self.speed.is_moving()),
+                None,
             ],
         };
         timers.into_iter().flatten().min()

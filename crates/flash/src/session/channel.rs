@@ -120,6 +120,13 @@ impl Channel {
         self.receipt.urge();
     }
 
+    /// Says again what has arrived, if anything has.
+    pub fn remind(&mut self) {
+        if self.receipt.newest().is_some() {
+            self.receipt.urge();
+        }
+    }
+
     /// The next message from the peer, in order, each once.
     pub fn next_message(&mut self) -> Option<Vec<u8>> {
         self.inbox.next()
@@ -142,8 +149,8 @@ impl Channel {
 
     /// What our acknowledgements say from now on. A change of the window is told at once.
     pub fn set_grant(&mut self, window: u32, received: u32, durable: u32) {
-        if self.grant.window != window && self.receipt.newest().is_some() {
-            self.receipt.urge();
+        if self.grant.window != window {
+            self.remind();
         }
         self.grant.window = window;
         self.grant.received_blocks = received;
@@ -208,8 +215,8 @@ impl Channel {
 
     /// Repeats what was not answered in time.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.tracker.handle_timeout(now) && self.receipt.newest().is_some() {
-            self.receipt.urge();
+        if self.tracker.handle_timeout(now) {
+            self.remind();
         }
         self.settle();
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use nx_flash::device::{Event, Outcome, Request, StoreError};
 use nx_flash::machine::Machine as _;
 use nx_flash::storage::MemoryStore;
-use nx_flash::wire::{AbortReason, BootTarget, FromDevice, FromHost, OfferFlags, RejectCode};
+use nx_flash::wire::{
+    AbortReason, BootTarget, Frame, FromDevice, FromHost, Kind, OfferFlags, RejectCode,
+};
 
 use crate::bench::Bench;
 use crate::image;
@@ -164,19 +166,37 @@ fn a_link_that_closes_after_the_promise_restarts_the_device() {
 }
 
 #[test]
-fn a_boot_that_cannot_be_set_is_refused() {
-    let mut bench = bench();
-    bench.intercept = |request| match request {
-        Request::SetBoot(_) => Some(Outcome::Failed(StoreError::Unsupported("none".into()))),
-        _ => None,
-    };
-    bench.hello();
-    bench.say(FromHost::Reboot {
-        target: BootTarget::Normal,
-    });
-    assert_eq!(bench.rejected(), RejectCode::NoReboot);
-    bench.pass(Duration::from_secs(2));
-    assert!(!bench.has(|event| matches!(event, Event::Reboot(_))));
+fn a_boot_that_cannot_be_set_is_refused_for_what_is_in_the_way() {
+    type Intercept = fn(&Request) -> Option<Outcome>;
+    let cases: [(Intercept, RejectCode); 3] = [
+        (
+            |request| fails(request, StoreError::Unsupported("none".into())),
+            RejectCode::NoReboot,
+        ),
+        (
+            |request| fails(request, StoreError::Failed("worn out".into())),
+            RejectCode::Storage,
+        ),
+        (
+            |request| fails(request, StoreError::Full("by a byte".into())),
+            RejectCode::StorageFull,
+        ),
+    ];
+    for (intercept, code) in cases {
+        let mut bench = bench();
+        bench.intercept = intercept;
+        bench.hello();
+        bench.say(FromHost::Reboot {
+            target: BootTarget::Normal,
+        });
+        assert_eq!(bench.rejected(), code);
+        bench.pass(Duration::from_secs(2));
+        assert!(!bench.has(|event| matches!(event, Event::Reboot(_))));
+    }
+}
+
+fn fails(request: &Request, error: StoreError) -> Option<Outcome> {
+    matches!(request, Request::SetBoot(_)).then_some(Outcome::Failed(error))
 }
 
 #[test]
@@ -198,5 +218,28 @@ fn a_host_that_asks_and_never_listens_is_kept_in_bounds() {
     assert!(
         taken < 200,
         "{taken} questions were taken without an answer being heard"
+    );
+}
+
+#[test]
+fn a_host_that_only_waits_is_told_that_its_session_is_over() {
+    let mut bench = bench();
+    let session = bench.hello().session;
+    let ack = |session| {
+        let mut bytes = Vec::new();
+        Frame::new(Kind::Ack, session, 7, &[]).emit(&mut bytes);
+        bytes
+    };
+    // One that another host took the place of has been told so by what else it sends.
+    bench.input(&ack(session + 1));
+    assert!(bench.refusals.is_empty(), "{:?}", bench.refusals);
+    bench.device.handle_closed(bench.now);
+    bench.input(&ack(session));
+    let [refusal] = bench.refusals.as_slice() else {
+        panic!("{:?}", bench.refusals);
+    };
+    assert_eq!(
+        (refusal.code, refusal.session),
+        (RejectCode::Session.number(), session)
     );
 }

@@ -5,9 +5,10 @@ use core::time::Duration;
 use super::bench::{Bench, NONCE, SESSION};
 use super::image::{Image, installed, need};
 use crate::host::{Event, Failure, Job};
-use crate::limits::GIVE_UP_AFTER;
+use crate::limits::{GIVE_UP_AFTER, REMIND_AFTER};
 use crate::machine::Machine as _;
-use crate::wire::{FromDevice, RejectCode};
+use crate::time::Instant;
+use crate::wire::{Frame, FromDevice, Kind, RejectCode};
 
 #[test]
 fn a_lost_session_is_resumed_and_the_fourth_is_left_to_the_other() {
@@ -96,4 +97,38 @@ fn what_was_sent_before_a_session_was_lost_is_counted_once() {
     assert_eq!(bench.events.last(), Some(&Event::Finished));
     assert_eq!(bench.host.progress().blocks_needed, 5);
     assert_eq!(bench.host.progress().blocks_sent, 5);
+}
+
+/// What it waited for may have been lost with the link and the session, and then nobody speaks.
+#[test]
+fn a_silent_device_is_reminded_of_what_has_arrived_until_it_says_something() {
+    let image = Image::new();
+    let mut bench = image.accepted();
+    bench.pump();
+    // What it has to acknowledge first.
+    bench.next_timer();
+    bench.frames();
+    let mut heard = Instant::ZERO;
+    for round in 0..4 {
+        if round == 3 {
+            bench.now = bench.now.after(REMIND_AFTER / 2);
+            heard = bench.now;
+            bench.busy(1);
+        }
+        let reminder = loop {
+            bench.next_timer();
+            let frames = bench.frames();
+            if !frames.is_empty() {
+                break frames;
+            }
+        };
+        let [frame] = reminder.as_slice() else {
+            panic!("{reminder:?}");
+        };
+        assert_eq!(Frame::parse(frame).unwrap().0.kind, Kind::Ack.number());
+        if round > 0 {
+            assert_eq!(bench.now.since(heard), REMIND_AFTER, "{round}");
+        }
+        heard = bench.now;
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     parts, qemu,
     repo::Repo,
     setup::{self, MACHINE_NEEDS, TARGET_NEEDS, TEST_NEEDS},
-    sim, targets, test, tidy,
+    sim, syscalls, targets, test, tidy,
     timing::Timings,
 };
 
@@ -62,6 +62,11 @@ pub const STEPS: &[Step] = &[
         name: "sim",
         summary: "no power cut breaks what a device promised",
         run: |repo| sim::run(repo, &["--states", "10000"].map(str::to_owned)),
+    },
+    Step {
+        name: "syscalls",
+        summary: "a share of the kills and refusals at every system call",
+        run: syscalls::share,
     },
     Step {
         name: "docs",

@@ -16,6 +16,7 @@ pub mod qemu;
 pub mod repo;
 pub mod setup;
 pub mod sim;
+pub mod syscalls;
 pub mod targets;
 pub mod task;
 pub mod test;

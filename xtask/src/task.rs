@@ -7,7 +7,7 @@ use crate::{
     fuzz, parts, qemu,
     repo::Repo,
     setup::{self, MACHINE_NEEDS, TARGET_NEEDS, TEST_NEEDS},
-    sim, targets, test, tidy,
+    sim, syscalls, targets, test, tidy,
 };
 
 /// What the caller wants done.
@@ -23,6 +23,8 @@ pub enum Task {
     Bench(Vec<String>),
     /// Try bytes of any kind on every parser, with the options after it.
     Fuzz(Vec<String>),
+    /// Kill and refuse the programs at their system calls, with the options after it.
+    Syscalls(Vec<String>),
     /// Make a serial line to play with, with the options of `line`.
     Line(Vec<String>),
     /// Cut the power of a simulated world, with the options of `sim`.
@@ -51,6 +53,8 @@ cargo xtask TASK
   fuzz [--runs N] [--seed S] [--targets NAME,…] [--keep yes]
                 every parser of bytes from outside under libFuzzer; needs a C++ compiler
   sim [ARGS…]   cut the power of a simulated world by the thousand; see sim --help
+  syscalls [--flow NAME,…] [--kinds kill,eio,enospc] [--every N] [--seed S] [--only CALL:N]
+                the programs killed, or refused, at every system call that changes something
   line [ARGS…]  a serial line between two terminals, by hand; see line --help
   qemu [ARGS…]  a virtual machine: flashed blank, booted, updated, cut off; see qemu --help
   targets       build the no_std halves for riscv64 and wasm32
@@ -80,6 +84,7 @@ impl Task {
             "test" => return Ok(Self::Test(rest)),
             "bench" => return Ok(Self::Bench(rest)),
             "fuzz" => return Ok(Self::Fuzz(rest)),
+            "syscalls" => return Ok(Self::Syscalls(rest)),
             "line" => return Ok(Self::Line(rest)),
             "sim" => return Ok(Self::Sim(rest)),
             "qemu" => return Ok(Self::Qemu(rest)),
@@ -124,6 +129,7 @@ impl Task {
             Self::Test(args) => test::run(repo, &args),
             Self::Bench(args) => bench::run(repo, &args),
             Self::Fuzz(args) => fuzz::run(repo, &args),
+            Self::Syscalls(args) => syscalls::run(repo, &args),
             Self::Line(args) => repo
                 .cargo("run")
                 .args(["--quiet", "--release", "-p", "line", "--"])

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What is traced: every call by which a program changes files, names, or what its peer sees.
-pub(crate) const TRACED: &str = "openat,openat2,creat,write,writev,pwrite64,pwritev,pwritev2,\
-    ftruncate,truncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,mkdir,mkdirat,\
-    symlink,symlinkat,mknodat,fsync,fdatasync,sync_file_range,syncfs,fchmod,fchmodat,fchown,\
-    fchownat,utimensat,copy_file_range,sendfile,sendto,sendmsg,splice,bind,flock,ioctl,\
-    fsetxattr,fremovexattr";
+pub(crate) const TRACED: &str = "\
+    openat,openat2,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,\
+    fallocate,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,mkdir,\
+    mkdirat,symlink,symlinkat,mknodat,fsync,fdatasync,sync_file_range,syncfs,fchmod,\
+    fchmodat,fchown,fchownat,utimensat,copy_file_range,sendfile,sendto,sendmsg,\
+    splice,bind,flock,ioctl,fsetxattr,fremovexattr";
 
 /// Files that belong to the system: opening them is the loader's matter, not ours.
 const FOREIGN: &[&str] = &["/etc/", "/lib", "/usr/", "/proc/", "/sys/", "/dev/null"];

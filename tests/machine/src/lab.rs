@@ -84,6 +84,12 @@ impl Lab {
         &self.keys
     }
 
+    /// The folder that the recovery initramfs is packed from.
+    #[must_use]
+    pub fn initramfs_tree(&self) -> PathBuf {
+        self.room.path("recovery")
+    }
+
     /// An empty disk of so many MiB.
     ///
     /// # Errors

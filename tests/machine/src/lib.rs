@@ -17,6 +17,7 @@ mod release;
 mod report;
 mod room;
 pub mod scenario;
+mod system;
 mod tree;
 
 pub use console::Console;
@@ -31,4 +32,5 @@ pub use qemu::{Boot, Machine, Setup, Uart};
 pub use release::{Keys, Recipe, Release, pack_initramfs};
 pub use report::{Report, line};
 pub use room::Room;
+pub use system::{FLASHD, System};
 pub use tree::Tree;

@@ -112,7 +112,9 @@ impl Machine {
         let log = File::create(&stderr).map_err(MachineError::io("create", &stderr))?;
         let qmp = end(&sockets, "qmp");
         let monitor = UnixListener::bind(&qmp).map_err(MachineError::io("listen at", &qmp))?;
-        let mut child = Command::new("qemu-system-x86_64")
+        // A harness that is killed takes its machine with it.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
             .args(arguments(setup, &sockets))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

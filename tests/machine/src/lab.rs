@@ -166,7 +166,7 @@ impl Lab {
 }
 
 /// So many KiB of a fixed pseudo-random sequence, which no codec packs.
-fn noise(kib: u32, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(kib: u32, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let words = (kib as usize).saturating_mul(128);
     std::iter::repeat_with(|| {

@@ -6,6 +6,7 @@
 
 mod console;
 mod digest;
+mod disk;
 mod error;
 mod hand;
 mod host;
@@ -22,6 +23,7 @@ mod tree;
 
 pub use console::Console;
 pub use digest::sha256;
+pub use disk::{Boots, inspect};
 pub use error::{MachineError, Result};
 pub use hand::{Done, Hand};
 pub use host::{Ended, Nx, Sent};

@@ -13,14 +13,20 @@ struct Args {
     /// Compare a transfer with socat into dd through the same port, instead
     #[arg(long)]
     compare: bool,
+    /// Cut the power so many times during updates and first boots, instead
+    #[arg(long, value_name = "N", conflicts_with = "compare")]
+    power_cuts: Option<u32>,
+    /// When the power is cut follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1, requires = "power_cuts")]
+    seed: u64,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let outcome = if args.compare {
-        scenario::compare()
-    } else {
-        scenario::life()
+    let outcome = match args.power_cuts {
+        Some(count) => scenario::power_cuts(count, args.seed),
+        None if args.compare => scenario::compare(),
+        None => scenario::life(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

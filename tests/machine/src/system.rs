@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use crate::{
     error::{MachineError, Result},
-    lab::{BOARD, Lab},
+    lab::{BOARD, Lab, noise},
     parts::{checkout, run},
     release::{Recipe, Release},
     tree::Tree,
@@ -29,11 +29,21 @@ impl System {
     /// # Errors
     /// [`MachineError::Program`], [`MachineError::Io`].
     pub fn build(lab: &Lab, version: &str, comes_up: bool) -> Result<Self> {
+        Self::build_with(lab, version, comes_up, 0)
+    }
+
+    /// The same, with so many KiB in its root file system that no other version has.
+    ///
+    /// # Errors
+    /// As [`System::build`].
+    pub fn build_with(lab: &Lab, version: &str, comes_up: bool, fresh_kib: u32) -> Result<Self> {
         let room = lab.room();
         let marker = format!("system: release {version} is up");
         let folder = room.path(&format!("{version}.tree"));
         let key = &lab.keys().public;
         let rootfs = Tree::system(&folder, lab.parts(), key, &marker, comes_up)?;
+        let fresh = folder.join("fresh");
+        fs::write(&fresh, noise(fresh_kib, 7)).map_err(MachineError::io("write", &fresh))?;
         let pkgfs = room.path("pkgfs");
         fs::write(&pkgfs, vec![0x70; 1 << 20]).map_err(MachineError::io("write", &pkgfs))?;
         let release = Recipe {

@@ -32,15 +32,24 @@ const SLOT: [&str; 4] = ["kernel", "initrd", "rootfs", "pkgfs"];
 /// # Errors
 /// [`MachineError::Broken`] if it would boot anything else, or nothing.
 pub fn inspect(disk: &Path, old: &Release, new: &Release) -> Result<Boots> {
-    let broken = |what: &str| MachineError::broken("the disk boots", what.to_owned());
     let mut file = File::open(disk).map_err(MachineError::io("open", disk))?;
     let mut read = |from: u64, length: usize| {
         let mut bytes = vec![0; length];
         file.seek(SeekFrom::Start(from))
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(MachineError::io("read", disk))?;
-        Ok::<_, MachineError>(bytes)
+        Ok(bytes)
     };
+    inspect_with(&mut read, old, new)
+}
+
+/// The same, of a disk that is read by `read`: so many bytes from an offset.
+pub(crate) fn inspect_with(
+    read: &mut dyn FnMut(u64, usize) -> Result<Vec<u8>>,
+    old: &Release,
+    new: &Release,
+) -> Result<Boots> {
+    let broken = |what: &str| MachineError::broken("the disk boots", what.to_owned());
     let header = read(SECTOR, 512)?;
     let table = read(2 * SECTOR, 128 * 128)?;
     let partitions = partitions(&header, &table).ok_or_else(|| broken("no whole table"))?;

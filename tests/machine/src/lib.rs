@@ -20,6 +20,7 @@ mod room;
 pub mod scenario;
 mod system;
 mod tree;
+mod write_log;
 
 pub use console::Console;
 pub use digest::sha256;

@@ -16,8 +16,15 @@ struct Args {
     /// Cut the power so many times during updates and first boots, instead
     #[arg(long, value_name = "N", conflicts_with = "compare")]
     power_cuts: Option<u32>,
+    /// Make so many disks from the record of one update as a power cut could have left them,
+    /// instead
+    #[arg(long, value_name = "N", conflicts_with_all = ["compare", "power_cuts"])]
+    states: Option<u32>,
+    /// How many of those disks to boot
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    boots: u32,
     /// When the power is cut follows from this number
-    #[arg(long, value_name = "S", default_value_t = 1, requires = "power_cuts")]
+    #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
 }
 
@@ -25,6 +32,9 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.power_cuts {
         Some(count) => scenario::power_cuts(count, args.seed),
+        None if args.states.is_some() => {
+            scenario::recorded(args.states.unwrap_or_default(), args.boots, args.seed)
+        }
         None if args.compare => scenario::compare(),
         None => scenario::life(),
     };

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -66,7 +67,7 @@ pub fn power_cuts(count: u32, seed: u64) -> Result<()> {
     let mut lab = Lab::new(FLASHD)?;
     lab.run(|lab| {
         let series = Series::prepare(lab)?;
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut dice = Dice::new(seed);
         line("  n  cut after  fell in                 disk then boots   blocks sent again");
         for number in 0..count {
             let outcome = series.cut(number, &mut dice);
@@ -266,14 +267,31 @@ fn copy(from: &Path, to: &Path) -> Result<PathBuf> {
 }
 
 /// Numbers that follow from a seed.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn part_of(&mut self, whole: Duration) -> Duration {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    const fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        let thousandths = u32::try_from(self.0 % 1000).unwrap_or(0);
+        self.0 >> 16
+    }
+
+    /// One of the range, which must not be empty.
+    pub(super) fn within(&mut self, range: Range<usize>) -> usize {
+        let count = u64::try_from(range.len()).unwrap_or(u64::MAX).max(1);
+        let drawn = self.next().checked_rem(count).unwrap_or(0);
+        range
+            .start
+            .saturating_add(usize::try_from(drawn).unwrap_or(0))
+    }
+
+    fn part_of(&mut self, whole: Duration) -> Duration {
+        let thousandths = u32::try_from(self.within(0..1000)).unwrap_or(0);
         whole.mul_f64(f64::from(thousandths) / 1000.0)
     }
 }
@@ -296,7 +314,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_moments() {
-        let draw = |seed| Dice(seed).part_of(Duration::from_secs(1000));
+        let draw = |seed| Dice::new(seed).part_of(Duration::from_secs(1000));
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
     }

@@ -3,7 +3,9 @@
 mod compare;
 mod cuts;
 mod life;
+mod recorded;
 
 pub use compare::compare;
 pub use cuts::power_cuts;
 pub use life::life;
+pub use recorded::recorded;

@@ -60,10 +60,8 @@ pub(crate) fn inspect_with(
             .ok_or_else(|| broken(&format!("no partition `{name}`")))
     };
     let record_at = place("boot-record")?.start;
-    let copies = [
-        read(record_at, 512)?,
-        read(record_at.saturating_add(4096), 512)?,
-    ];
+    let copies = [4096, 8192].map(|offset| read(record_at.saturating_add(offset), 512));
+    let copies = copies.into_iter().collect::<Result<Vec<_>>>()?;
     let record = copies
         .iter()
         .filter_map(|copy| Record::parse(copy))

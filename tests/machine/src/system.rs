@@ -42,8 +42,11 @@ impl System {
         let folder = room.path(&format!("{version}.tree"));
         let key = &lab.keys().public;
         let rootfs = Tree::system(&folder, lab.parts(), key, &marker, comes_up)?;
+        let seed = version.bytes().fold(1, |seed: u64, byte| {
+            seed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
         let fresh = folder.join("fresh");
-        fs::write(&fresh, noise(fresh_kib, 7)).map_err(MachineError::io("write", &fresh))?;
+        fs::write(&fresh, noise(fresh_kib, seed)).map_err(MachineError::io("write", &fresh))?;
         let pkgfs = room.path("pkgfs");
         fs::write(&pkgfs, vec![0x70; 1 << 20]).map_err(MachineError::io("write", &pkgfs))?;
         let release = Recipe {

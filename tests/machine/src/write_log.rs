@@ -44,10 +44,10 @@ fn parse(log: &[u8]) -> Option<Vec<Entry>> {
     if number(log, 0)? != MAGIC || number(log, 8)? != VERSION || sector_bytes != SECTOR {
         return None;
     }
-    let count = number(log, 16)?;
     let mut entries = Vec::new();
     let mut at = SECTOR;
-    for _ in 0..count {
+    // To the end of the file: the number of entries in the first sector is not always up to date.
+    while at.saturating_add(SECTOR) <= log.len() {
         let place = usize::try_from(number(log, at)?)
             .ok()?
             .checked_mul(SECTOR)?;

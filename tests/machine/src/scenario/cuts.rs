@@ -20,7 +20,7 @@ use crate::{
 };
 
 const DISK_MIB: u32 = 512;
-/// New in the second release: so much has to be sent.
+/// What each release has that no other has: so much of the second has to be sent.
 const FRESH_KIB: u32 = 16 << 10;
 
 /// How long what can be cut takes here when it is not.
@@ -89,7 +89,7 @@ pub fn power_cuts(count: u32, seed: u64) -> Result<()> {
 
 impl<'a> Series<'a> {
     fn prepare(lab: &'a Lab) -> Result<Self> {
-        let old = System::build_with(lab, "1.0.0", true, 0)?;
+        let old = System::build_with(lab, "1.0.0", true, FRESH_KIB)?;
         let new = System::build_with(lab, "2.0.0", true, FRESH_KIB)?;
         let before = lab.blank_disk("before.img", DISK_MIB)?;
         let machine = lab.recovery("prepare", &before)?;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const DISK_MIB: u32 = 256;
-/// New in the second release: so much has to be sent.
+/// What each release has that no other has: so much of the second has to be sent.
 const FRESH_KIB: u32 = 4 << 10;
 /// Half of the states lie in so many of the last requests, where the switch is.
 const LAST: usize = 40;
@@ -32,7 +32,7 @@ const LAST: usize = 40;
 pub fn recorded(count: u32, boots: u32, seed: u64) -> Result<()> {
     let mut lab = Lab::new(FLASHD)?;
     lab.run(|lab| {
-        let old = System::build_with(lab, "1.0.0", true, 0)?;
+        let old = System::build_with(lab, "1.0.0", true, FRESH_KIB)?;
         let new = System::build_with(lab, "2.0.0", true, FRESH_KIB)?;
         let disk = lab.blank_disk("disk.img", DISK_MIB)?;
         let machine = lab.recovery("before", &disk)?;

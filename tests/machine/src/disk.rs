@@ -40,14 +40,25 @@ pub fn inspect(disk: &Path, old: &Release, new: &Release) -> Result<Boots> {
             .map_err(MachineError::io("read", disk))?;
         Ok(bytes)
     };
-    inspect_with(&mut read, old, new)
+    inspect_with(&mut read, &Contents::of(old)?, &Contents::of(new)?)
+}
+
+/// What a slot holds of a release, by segment.
+#[derive(Debug)]
+pub(crate) struct Contents(Vec<(&'static str, Vec<u8>)>);
+
+impl Contents {
+    pub(crate) fn of(release: &Release) -> Result<Self> {
+        let read = |name| Ok((name, release.segment(name)?));
+        SLOT.into_iter().map(read).collect::<Result<_>>().map(Self)
+    }
 }
 
 /// The same, of a disk that is read by `read`: so many bytes from an offset.
 pub(crate) fn inspect_with(
     read: &mut dyn FnMut(u64, usize) -> Result<Vec<u8>>,
-    old: &Release,
-    new: &Release,
+    old: &Contents,
+    new: &Contents,
 ) -> Result<Boots> {
     let broken = |what: &str| MachineError::broken("the disk boots", what.to_owned());
     let header = read(SECTOR, 512)?;
@@ -67,11 +78,10 @@ pub(crate) fn inspect_with(
         .filter_map(|copy| Record::parse(copy))
         .max_by_key(|record| record.generation)
         .ok_or_else(|| broken("no whole boot record"))?;
-    let mut holds = |slot: &str, release: &Release| {
-        for segment in SLOT {
-            let want = release.segment(segment)?;
+    let mut holds = |slot: &str, contents: &Contents| {
+        for (segment, want) in &contents.0 {
             let place = place(&format!("{segment}-{slot}"))?;
-            if read(place.start, want.len())? != want {
+            if read(place.start, want.len())? != *want {
                 return Ok(false);
             }
         }

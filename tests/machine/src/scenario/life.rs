@@ -66,7 +66,9 @@ fn provision(lab: &Lab, report: &Report, first: &System, disk: &Path) -> Result<
         let manifest = first.release.manifest.display().to_string();
         ask(lab, &machine, &["verify", "--manifest", &manifest])?;
         let info = ask(lab, &machine, &["info"])?;
-        Ok(((), info.data("image_version").to_string()))
+        let said = |member| info.data(member).as_str().unwrap_or("?");
+        let version = said("installed_version");
+        Ok(((), format!("{version}, layout {}", said("layout"))))
     })?;
     report.step("3 it is told to start normally", || {
         ask(lab, &machine, &["reboot", "normal"])?;

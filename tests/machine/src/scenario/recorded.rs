@@ -3,7 +3,7 @@
 use std::{fs, ops::Range};
 
 use crate::{
-    disk::{Boots, inspect_with},
+    disk::{Boots, Contents, inspect_with},
     error::{MachineError, Result},
     host::Nx,
     lab::{BOOT_LIMIT, Lab, SEND_LIMIT},
@@ -41,6 +41,7 @@ pub fn recorded(count: u32, boots: u32, seed: u64) -> Result<()> {
         let before = fs::read(&disk).map_err(MachineError::io("read", &disk))?;
         let entries = record(lab, &new)?;
         line(&format!("{} requests recorded", entries.len()));
+        let contents = (Contents::of(&old.release)?, Contents::of(&new.release)?);
         let mut dice = Dice::new(seed);
         let mut points: Vec<usize> = (0..count)
             .map(|number| {
@@ -56,11 +57,7 @@ pub fn recorded(count: u32, boots: u32, seed: u64) -> Result<()> {
         for (number, point) in points.into_iter().enumerate() {
             world.advance(&entries, point);
             torn = torn.saturating_add(u32::from(world.cut(&entries, point, &mut dice)));
-            let found = inspect_with(
-                &mut |at, len| world.read(at, len),
-                &old.release,
-                &new.release,
-            );
+            let found = inspect_with(&mut |at, len| world.read(at, len), &contents.0, &contents.1);
             let found = found.inspect_err(|_| line(&format!("state {number} of seed {seed}")))?;
             match found {
                 Boots::Old => olds = olds.saturating_add(1),

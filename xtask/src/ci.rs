@@ -81,7 +81,7 @@ pub const STEPS: &[Step] = &[
     Step {
         name: "qemu",
         summary: "a virtual machine, from blank disk to booted system",
-        run: |repo| qemu::run(repo, &[]),
+        run: machine,
     },
     Step {
         name: "demo",
@@ -147,6 +147,15 @@ fn docs(repo: &Repo) -> Result<()> {
         .args(["--locked", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
+}
+
+/// Its life, a cut in the transfer, at the switch and once more, and all that a cut could leave.
+fn machine(repo: &Repo) -> Result<()> {
+    for line in ["", "--power-cuts 3", "--states 500 --boots 2"] {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        qemu::run(repo, &args)?;
+    }
+    Ok(())
 }
 
 fn demo(repo: &Repo) -> Result<()> {

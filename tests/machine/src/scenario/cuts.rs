@@ -51,6 +51,8 @@ struct Outcome {
     /// Where it fell, by what device and host had said.
     fell: &'static str,
     boots: Boots,
+    /// Bytes that the disk had taken since power on.
+    written: u64,
     /// Blocks that went again.
     sent_again: Option<u64>,
 }
@@ -68,7 +70,7 @@ pub fn power_cuts(count: u32, seed: u64) -> Result<()> {
     lab.run(|lab| {
         let series = Series::prepare(lab)?;
         let mut dice = Dice::new(seed);
-        line("  n  cut after  fell in                 disk then boots   blocks sent again");
+        line("  n  cut after  fell in                 KiB written  disk then boots   blocks sent again");
         for number in 0..count {
             let outcome = series.cut(number, &mut dice);
             let (after, outcome) = outcome.inspect_err(|_| {
@@ -77,9 +79,10 @@ pub fn power_cuts(count: u32, seed: u64) -> Result<()> {
             let again = outcome.sent_again.map_or("-".to_owned(), |n| n.to_string());
             let boots = format!("{:?}", outcome.boots);
             line(&format!(
-                "{number:>3} {:>8.2} s  {:<22}  {boots:<16}  {again}",
+                "{number:>3} {:>8.2} s  {:<22} {:>11}  {boots:<16}  {again}",
                 after.as_secs_f64(),
                 outcome.fell,
+                outcome.written >> 10,
             ));
         }
         line(&format!("{count} of {count} in a good state (seed {seed})"));
@@ -160,7 +163,7 @@ impl<'a> Series<'a> {
     fn cut_update(&self, marker: &str, after: Duration) -> Result<Outcome> {
         let room = self.lab.room();
         let disk = copy(&self.before, &room.path("disk.img"))?;
-        let machine = self.lab.recovery("cut", &disk)?;
+        let mut machine = self.lab.recovery("cut", &disk)?;
         let events = room.path("events.jsonl");
         // Of the cut before this one.
         let _ = fs::remove_file(&events);
@@ -175,6 +178,7 @@ impl<'a> Series<'a> {
         console.wait_for(marker, 0, SEND_LIMIT)?;
         // The end of the machine does not come: this is the wait.
         let _ = console.wait_for_end(after);
+        let written = machine.monitor().disk_writes()?.bytes;
         machine.cut();
         nx.kill();
         let events = fs::read_to_string(&events).unwrap_or_default();
@@ -198,6 +202,7 @@ impl<'a> Series<'a> {
         Ok(Outcome {
             fell,
             boots,
+            written,
             sent_again: Some(again),
         })
     }
@@ -205,9 +210,10 @@ impl<'a> Series<'a> {
     fn cut_boot(&self, after: Duration) -> Result<Outcome> {
         let disk = copy(&self.after, &self.lab.room().path("disk.img"))?;
         let setup = Setup::with_disk(&disk, self.lab.firmware("cut")?);
-        let machine = Machine::start(self.lab.room(), "boot", &setup)?;
+        let mut machine = Machine::start(self.lab.room(), "boot", &setup)?;
         let _ = machine.console().wait_for_end(after);
         let lines = machine.console().since(0);
+        let written = machine.monitor().disk_writes()?.bytes;
         machine.cut();
         let came = |text: &str| lines.iter().any(|line| line.contains(text));
         let fell = if came("confirmed") {
@@ -224,6 +230,7 @@ impl<'a> Series<'a> {
         Ok(Outcome {
             fell,
             boots,
+            written,
             sent_again: None,
         })
     }

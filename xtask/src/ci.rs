@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a chore says what it does")]
 
 use crate::{
-    deny,
+    defects, deny,
     error::{Result, XtaskError},
     parts, qemu,
     repo::Repo,
@@ -42,6 +42,11 @@ pub const STEPS: &[Step] = &[
         name: "tidy",
         summary: "the rules that no compiler checks",
         run: tidy::run,
+    },
+    Step {
+        name: "defects",
+        summary: "the seeded defects still apply; `cargo xtask defects` tries them",
+        run: defects::check,
     },
     Step {
         name: "deny",

@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod ci;
 pub mod command;
+pub mod defects;
 pub mod deny;
 pub mod error;
 pub mod fuzz;

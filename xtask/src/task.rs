@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "help goes to standard output")]
 
 use crate::{
-    bench, ci, deny,
+    bench, ci, defects, deny,
     error::{Result, XtaskError},
     fuzz, parts, qemu,
     repo::Repo,
@@ -25,6 +25,8 @@ pub enum Task {
     Fuzz(Vec<String>),
     /// Kill and refuse the programs at their system calls, with the options after it.
     Syscalls(Vec<String>),
+    /// Try seeded defects: those whose names contain one of these words, or all.
+    Defects(Vec<String>),
     /// Make a serial line to play with, with the options of `line`.
     Line(Vec<String>),
     /// Cut the power of a simulated world, with the options of `sim`.
@@ -55,6 +57,8 @@ cargo xtask TASK
   sim [ARGS…]   cut the power of a simulated world by the thousand; see sim --help
   syscalls [--flow NAME,…] [--kinds kill,eio,enospc] [--every N] [--seed S] [--only CALL:N]
                 the programs killed, or refused, at every system call that changes something
+  defects [WORD…]
+                break the code on purpose, one promise at a time: a test has to notice
   line [ARGS…]  a serial line between two terminals, by hand; see line --help
   qemu [ARGS…]  a virtual machine: flashed blank, booted, updated, cut off; see qemu --help
   targets       build the no_std halves for riscv64 and wasm32
@@ -85,6 +89,7 @@ impl Task {
             "bench" => return Ok(Self::Bench(rest)),
             "fuzz" => return Ok(Self::Fuzz(rest)),
             "syscalls" => return Ok(Self::Syscalls(rest)),
+            "defects" => return Ok(Self::Defects(rest)),
             "line" => return Ok(Self::Line(rest)),
             "sim" => return Ok(Self::Sim(rest)),
             "qemu" => return Ok(Self::Qemu(rest)),
@@ -130,6 +135,7 @@ impl Task {
             Self::Bench(args) => bench::run(repo, &args),
             Self::Fuzz(args) => fuzz::run(repo, &args),
             Self::Syscalls(args) => syscalls::run(repo, &args),
+            Self::Defects(words) => defects::run(repo, &words),
             Self::Line(args) => repo
                 .cargo("run")
                 .args(["--quiet", "--release", "-p", "line", "--"])

@@ -15,15 +15,18 @@
     reason = "a harness of tests stops at the first surprise"
 )]
 
+mod ab_world;
 mod cuts;
 mod distrust;
 mod explorer;
 mod fault;
 mod flash_world;
 mod links;
+mod loader;
 mod medium;
 mod promises;
 mod recorder;
+mod release;
 mod reset_world;
 mod run;
 mod session;

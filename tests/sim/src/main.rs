@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         seed: args.seed,
         states: args.states,
         threads: args.threads.unwrap_or(cores),
+        without_sync_of: None,
     };
     let report = run.run();
     println!("{report}");

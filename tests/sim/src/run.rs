@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cuts::Kind;
 use crate::explorer::{Explorer, Findings};
+use crate::recorder::leave_out_syncs_of;
 use crate::world;
 
 /// What is to be run.
@@ -23,6 +24,9 @@ pub struct Run {
     pub states: usize,
     /// Threads.
     pub threads: usize,
+    /// A defect to try: nothing of this name is ever synced. The run ends with what it breaks; the
+    /// root's name is empty.
+    pub without_sync_of: Option<&'static str>,
 }
 
 /// What it gave.
@@ -64,6 +68,7 @@ impl Run {
                 let done = done.clone();
                 let (next, stop, scratch) = (&next, &stop, scratch.path());
                 scope.spawn(move || {
+                    leave_out_syncs_of(self.without_sync_of);
                     while !stop.load(Ordering::Relaxed) {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let outcome = one(self.seed, number, scratch, None);
@@ -94,7 +99,9 @@ impl Run {
             seed: self.seed,
             ..Report::default()
         };
-        while report.distinct < self.states {
+        let is_over =
+            |report: &Report| self.without_sync_of.is_some() && !report.violations.is_empty();
+        while report.distinct < self.states && !is_over(&report) {
             let found = loop {
                 if let Some(found) = waiting.remove(&report.worlds) {
                     break found;

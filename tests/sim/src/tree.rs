@@ -126,6 +126,12 @@ impl Tree {
             .try_fold(ROOT, |at, name| self.named(at, name.as_os_str().to_str()?))
     }
 
+    /// Some path that leads to this; nothing for the root, and for what has no name.
+    pub(crate) fn path_of(&self, inode: Inode) -> Option<String> {
+        let found = |path: &String| self.find(Path::new(path)) == Some(inode);
+        self.entries().into_keys().find(found)
+    }
+
     /// The bytes of the file at a path.
     pub(crate) fn read(&self, path: &str) -> Option<&[u8]> {
         self.bytes(self.find(Path::new(path))?)

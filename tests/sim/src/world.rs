@@ -4,6 +4,7 @@ use std::path::Path;
 
 use flash_matrix::Draw;
 
+use crate::ab_world::AbWorld;
 use crate::distrust::Distrust;
 use crate::explorer::{Explorer, Place};
 use crate::fault::{Fault, Strike};
@@ -18,9 +19,10 @@ const CUTS_AFTER_A_FAULT: usize = 3;
 
 /// Draws a world, goes through it, and says what it was.
 pub(crate) fn explore(draw: &mut Draw, scratch: &Path, explorer: &mut Explorer) -> String {
-    match draw.within(0..=11) {
+    match draw.within(0..=13) {
         0..=4 => cut_a_flash(draw, scratch, explorer),
         5..=8 => cut_a_reset(draw, scratch, explorer),
+        12 | 13 => cut_a_disk(draw, scratch, explorer),
         9 => fail_a_flash(draw, scratch, explorer),
         10 => fail_a_reset(draw, scratch, explorer),
         _ => {
@@ -75,6 +77,19 @@ fn cut_a_reset(draw: &mut Draw, scratch: &Path, explorer: &mut Explorer) -> Stri
     complain(explorer, outcome);
     let log = recorder.log();
     explorer.cut_everywhere(&world, world.base(), &log, &Promises::default());
+    world.title()
+}
+
+/// A deed on a disk with two slots, cut everywhere.
+fn cut_a_disk(draw: &mut Draw, scratch: &Path, explorer: &mut Explorer) -> String {
+    let world = AbWorld::of(draw);
+    let base = world.base(&Place::new(scratch.join("base")).0);
+    let place = Place::new(scratch.join("run"));
+    let recorder = Recorder::on(&place.0, &base);
+    let outcome = world.run(&recorder);
+    complain(explorer, outcome);
+    let log = recorder.log();
+    explorer.cut_everywhere(&world, &base, &log, &Promises::default());
     world.title()
 }
 

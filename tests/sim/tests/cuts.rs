@@ -7,6 +7,7 @@ fn run(seed: u64, states: usize, threads: usize) -> Report {
         seed,
         states,
         threads,
+        without_sync_of: None,
     }
     .run()
 }

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     digest::sha256,
     error::{MachineError, Result},
-    lab::{BOARD, BOOT_LIMIT, Lab, SEND_LIMIT},
+    lab::{BOARD, BOOT_LIMIT, LIMIT, Lab, SEND_LIMIT},
     qemu::{Machine, Setup},
     release::{Recipe, Release},
     report::line,
@@ -94,12 +94,18 @@ fn by_dd(lab: &Lab, release: &Release) -> Result<Duration> {
     let setup = Setup::with_disk(&disk, lab.rom("nexus.port=/dev/null"));
     let mut machine = Machine::start(lab.room(), "dd", &setup)?;
     let hand = machine.hand();
-    hand.ok("true", BOOT_LIMIT)?;
+    hand.ok("mount -t debugfs debugfs /sys/kernel/debug", BOOT_LIMIT)?;
+    hand.ok(
+        "port=/sys/kernel/debug/virtio-ports/vport0p1; cat $port",
+        LIMIT,
+    )?;
     let bytes = release.bytes()?;
     let want = sha256(&release.img)?;
     // `head` ends the stream: nobody else would know that the image is whole.
     let receive = format!(
-        "head -c {bytes} < /dev/vport0p1 | dd of=/dev/vda bs=1M iflag=fullblock 2>/dev/null && \
+        // Before the host is there a read ends at once.
+        "until grep -q 'host_connected: 1' $port; do usleep 1000; done; \
+         head -c {bytes} < /dev/vport0p1 | dd of=/dev/vda bs=1M iflag=fullblock 2>/dev/null && \
          sync && head -c {bytes} /dev/vda | sha256sum"
     );
     let socket = machine.flash_socket();

@@ -70,7 +70,10 @@ pub fn power_cuts(count: u32, seed: u64) -> Result<()> {
     lab.run(|lab| {
         let series = Series::prepare(lab)?;
         let mut dice = Dice::new(seed);
-        line("  n  cut after  fell in                 KiB written  disk then boots   blocks sent again");
+        line(
+            "  n  cut after  fell in                 KiB written  \
+             disk then boots   blocks sent again",
+        );
         for number in 0..count {
             let outcome = series.cut(number, &mut dice);
             let (after, outcome) = outcome.inspect_err(|_| {

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
@@ -266,6 +267,11 @@ impl Tree {
             }
             let inode = self.find(Path::new(&path)).unwrap_or(ROOT);
             numbers.insert(fs::symlink_metadata(&real)?.ino(), inode);
+        }
+        // What a reset keeps is digested with its times: they are not to be those of this run.
+        let times = fs::FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+        for path in self.entries().keys() {
+            fs::File::open(place.join(path))?.set_times(times)?;
         }
         Ok(numbers)
     }

@@ -70,7 +70,11 @@ fn run(repo: &Repo, options: &Options) -> Result<()> {
         for round in 1..=rounds {
             let sent = send(&programs, &image, &target)?;
             let copied = if is_disk {
-                Some(copy(&image.img, &target.path("copy.img"))?)
+                // A new file, as the image is staged in one: writing over a file is another thing.
+                let to = target.path(&format!("copy-{round}.img"));
+                let took = copy(&image.img, &to)?;
+                std::fs::remove_file(&to).map_err(XtaskError::io("remove", &to))?;
+                Some(took)
             } else {
                 None
             };

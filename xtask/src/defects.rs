@@ -109,6 +109,9 @@ fn try_all(repo: &Repo, root: &Path, names: &[String]) -> Result<usize> {
     Ok(missed)
 }
 
+/// What is printed when a test fails, or the simulator finds something.
+const CATCHES: [&str; 2] = ["test result: FAILED", "again: cargo xtask sim"];
+
 /// Whether the command fails because a test does: what does not compile has caught nothing.
 fn catches(repo: &Repo, root: &Path, command: &str) -> Result<bool> {
     let output = Command::new("timeout")
@@ -122,7 +125,7 @@ fn catches(repo: &Repo, root: &Path, command: &str) -> Result<bool> {
         .output()
         .map_err(start(command))?;
     let said = String::from_utf8_lossy(&output.stdout);
-    Ok(!output.status.success() && said.contains("test result: FAILED"))
+    Ok(!output.status.success() && CATCHES.iter().any(|found| said.contains(found)))
 }
 
 /// Checks that every patch has its header, and still applies.

@@ -53,7 +53,7 @@ pub enum Uart {
     /// We listen: [`Machine::console`].
     #[default]
     Console,
-    /// A unix socket, [`Machine::uart`], for whoever connects.
+    /// A unix socket, [`Machine::uart_socket`], for whoever connects.
     Socket,
 }
 

@@ -39,7 +39,7 @@ impl Manifest {
     }
 
     /// Digest of what a device keeps unchanged: SHA-256 over the concatenated digests of the
-    /// segments whose role [is installed](Role::is_installed), in order.
+    /// segments whose role [is installed](super::Role::is_installed), in order.
     pub fn installed_digest(&self) -> Digest {
         let mut hasher = Digest::hasher();
         for segment in self.segments.iter().filter(|s| s.role.is_installed()) {

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// One run in so many is made in the CI; each takes a fraction of a second.
-const SHARE: &str = "15";
+const SHARE: &str = "30";
 
 /// Builds the programs as they ship and runs `tests/syscalls` on them, with its options.
 ///
@@ -15,24 +15,36 @@ const SHARE: &str = "15";
 /// [`XtaskError::Failed`](crate::XtaskError::Failed) if something was found; what, and how to see
 /// it again, is printed.
 pub fn run(repo: &Repo, args: &[String]) -> Result<()> {
-    setup::ensure(TEST_NEEDS)?;
-    let packages = ["nx", "flashd", "syscalls"].map(|package| ["-p", package]);
-    repo.cargo("build")
-        .args(["--locked", "--quiet", "--release"])
-        .args(packages.as_flattened())
-        .run()?;
-    repo.cargo("run")
-        .args(["--locked", "--quiet", "--release", "-p", "syscalls", "--"])
-        .arg("--programs")
-        .arg(repo.target().join("release"))
-        .args(args)
-        .run()
+    inject(repo, Some("--release"), args)
 }
 
-/// A share of the runs, the same one each time.
+/// A share of the runs, the same one each time, on the programs that the tests have built.
 ///
 /// # Errors
 /// As [`run`].
 pub fn share(repo: &Repo) -> Result<()> {
-    run(repo, &["--every", SHARE].map(str::to_owned))
+    inject(repo, None, &["--every", SHARE].map(str::to_owned))
+}
+
+fn inject(repo: &Repo, profile: Option<&str>, args: &[String]) -> Result<()> {
+    setup::ensure(TEST_NEEDS)?;
+    let packages = ["nx", "flashd", "syscalls"].map(|package| ["-p", package]);
+    repo.cargo("build")
+        .args(["--locked", "--quiet"])
+        .args(profile)
+        .args(packages.as_flattened())
+        .run()?;
+    let folder = if profile.is_some() {
+        "release"
+    } else {
+        "debug"
+    };
+    repo.cargo("run")
+        .args(["--locked", "--quiet"])
+        .args(profile)
+        .args(["-p", "syscalls", "--"])
+        .arg("--programs")
+        .arg(repo.target().join(folder))
+        .args(args)
+        .run()
 }

@@ -122,9 +122,7 @@ impl Explorer {
         promises: &Promises,
     ) {
         if self.only.is_some() {
-            for (at, entry) in log.iter().enumerate() {
-                let _ = writeln!(self.story, "{at} {}", entry.brief());
-            }
+            self.tell_of(log);
         }
         let mut medium = Medium::of(base.clone());
         let mut promises = *promises;
@@ -177,6 +175,9 @@ impl Explorer {
         let fates = fates.swap_remove(self.draw.within(0..=fates.len() - 1));
         let crash = medium.after_cut(&fates);
         let told = format!("cut {cuts} after {at} of {}: {fates:?}", log.len());
+        if self.only == Some(self.findings.states.len()) {
+            self.tell_of(log);
+        }
         self.state(world, &crash, Kind::of(&fates), &promises, cuts, &told);
     }
 
@@ -225,6 +226,12 @@ impl Explorer {
                 self.cut_somewhere(world, crash, &log, promises, cuts + 1);
             }
             Ok(_) => {}
+        }
+    }
+
+    fn tell_of(&mut self, log: &[Entry]) {
+        for (at, entry) in log.iter().enumerate() {
+            let _ = writeln!(self.story, "{at} {}", entry.brief());
         }
     }
 

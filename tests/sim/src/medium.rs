@@ -102,6 +102,10 @@ impl Medium {
                     };
                     self.pending
                         .retain(|pending| !(pending.doomed && is_covered(&pending.step, &part)));
+                    // The sector waits to be written again, and goes as a whole.
+                    for pending in &mut self.pending {
+                        pending.doomed &= !shares_a_sector(&pending.step, *file, at);
+                    }
                     self.wait_for(part, vec![*file]);
                     from = to;
                 }
@@ -224,12 +228,20 @@ fn torn(bytes: &[u8], fate: Fate) -> (usize, Vec<u8>) {
 fn consistent(pending: &[Pending], fates: &[Fate]) -> Vec<Fate> {
     let mut fates = fates.to_vec();
     for at in (0..pending.len()).rev() {
-        let Step::RemoveFolder { gone, .. } = &pending[at].step else {
-            continue;
-        };
         if fates[at] == Fate::Lost {
             continue;
         }
+        if let Step::Rename { from, .. } = &pending[at].step {
+            // It moves the file that it moved, which has to be there: not one that had its name.
+            for earlier in 0..at {
+                if names(&pending[earlier].step, from) {
+                    fates[earlier] = Fate::Kept;
+                }
+            }
+        }
+        let Step::RemoveFolder { gone, .. } = &pending[at].step else {
+            continue;
+        };
         for earlier in 0..at {
             let touches = pending[earlier].folders().contains(&Some(*gone));
             if touches {
@@ -238,6 +250,32 @@ fn consistent(pending: &[Pending], fates: &[Fate]) -> Vec<Fate> {
         }
     }
     fates
+}
+
+/// Whether a step makes or removes this name.
+fn names(step: &Step, (folder, name): &(Inode, String)) -> bool {
+    match step {
+        Step::MakeFile {
+            folder: its,
+            name: called,
+            ..
+        }
+        | Step::Remove {
+            folder: its,
+            name: called,
+        } => its == folder && called == name,
+        _ => false,
+    }
+}
+
+/// Whether a step wrote to the sector of a file that holds the byte at `at`.
+fn shares_a_sector(step: &Step, in_file: Inode, at: usize) -> bool {
+    match step {
+        Step::Write { file, offset, .. } => {
+            *file == in_file && offset / SECTOR_BYTES == at / SECTOR_BYTES
+        }
+        _ => false,
+    }
 }
 
 /// Whether all that `earlier` wrote is written again.
